@@ -1,0 +1,1 @@
+"""What building and releasing this program takes; not part of it."""
