@@ -1,0 +1,98 @@
+"""The desired state a user writes (olares.yaml), and where this installation lives on the host.
+
+Reading the file, with every problem at once and its line, is in ``core.component.sitefile``;
+here are only the frozen values everything else is a function of.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+LOCK = "/run/olares/lock"
+"""The lease's lock file: fixed, so that two runs meet there whatever their environment says."""
+
+INSTALLATION = "/etc/olares/installation"
+"""Names the state directory of this host's installation; a run with another one is refused."""
+
+PROGRAM = "/opt/olares"
+"""Where the program lives on a host it manages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The directories this installation uses; each can be moved by its environment variable."""
+
+    config: str = "/etc/olares/olares.yaml"
+    state: str = "/var/lib/olares"
+    cache: str = "/var/cache/olares"
+    logs: str = "/var/log/olares"
+    run: str = "/run/olares"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Paths:
+        """OLARES_CONFIG, OLARES_STATE_DIR, OLARES_CACHE_DIR, OLARES_LOG_DIR, OLARES_RUN_DIR."""
+        default = cls()
+        return cls(
+            config=environ.get("OLARES_CONFIG", default.config),
+            state=environ.get("OLARES_STATE_DIR", default.state),
+            cache=environ.get("OLARES_CACHE_DIR", default.cache),
+            logs=environ.get("OLARES_LOG_DIR", default.logs),
+            run=environ.get("OLARES_RUN_DIR", default.run),
+        )
+
+    @property
+    def journal(self) -> str:
+        return f"{self.state}/journal.sqlite"
+
+    @property
+    def secrets(self) -> str:
+        """Root-only store of generated secrets, one file each."""
+        return f"{self.state}/secrets"
+
+    @property
+    def before(self) -> str:
+        """0700 store of before-images of files that are not world-readable."""
+        return f"{self.state}/before"
+
+    @property
+    def volumes(self) -> str:
+        """User data: one directory per claim, kept by uninstall unless ``--all``."""
+        return f"{self.state}/volumes"
+
+    @property
+    def built(self) -> str:
+        """Digests of what was built here, kept apart from the cache that holds the bytes."""
+        return f"{self.state}/built"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """This node: its name in the cluster (default: host name) and address (default: of the default route)."""
+
+    name: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Cluster address ranges (CIDR) and DNS domain. ``dns`` lies in ``services``."""
+
+    pods: str = "10.233.64.0/18"
+    services: str = "10.96.0.0/16"
+    dns: str = "10.96.0.10"
+    domain: str = "cluster.local"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything a user can decide about one host. Unset fields take the defaults shown here."""
+
+    source: str = "debian"
+    kube: str = "kubernetes"
+    accept_eol: bool = False
+    node: Node = field(default_factory=Node)
+    network: Network = field(default_factory=Network)
+    skip: tuple[str, ...] = ()
+    paths: Paths = field(default_factory=Paths)
