@@ -1,0 +1,66 @@
+"""Every query that can run here leaves what it could write to as it was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from installers.core.host.queries import QUERIES, ask
+from installers.core.model import Query
+
+WATCHED = (
+    "/etc",
+    "/var/lib/dpkg",
+    "/var/lib/apt",
+    "/var/cache/apt",
+    "/var/lib/systemd",
+    "/run/systemd",
+    "/run/xtables.lock",
+)
+OPERANDS = {
+    ("dpkg-query", "-s"): ("bash",),
+    ("dpkg-query", "-L"): ("bash",),
+    ("dpkg-query", "-S"): ("/bin/bash",),
+    ("dpkg", "--compare-versions"): ("1", "lt", "2"),
+    ("apt-cache",): ("bash",),
+    ("apt-get",): ("bash",),
+    ("getent",): ("root",),
+    ("systemctl", "show"): ("ssh.service",),
+    ("systemctl", "cat"): ("ssh.service",),
+    ("ip", "-j", "route", "get"): ("127.0.0.1",),
+}
+SLOW = {"apt-cache": ("policy",), "apt-get": ("-s", "install")}
+"""apt's verbs open the same files and take seconds: one of each program stands for all."""
+
+CASES = [
+    (name, verb)
+    for name, row in QUERIES.items()
+    for verb in row.verbs
+    if not row.required and verb == SLOW.get(name, verb)
+]
+
+
+def snapshot() -> dict[str, tuple[int, int, int]]:
+    found = {}
+    for top in map(Path, WATCHED):
+        for path in [top, *top.rglob("*")] if top.exists() else []:
+            status = os.lstat(path)
+            found[str(path)] = (status.st_ino, status.st_size, status.st_mtime_ns)
+    return found
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("name", "verb"), CASES, ids=[" ".join((name, *verb)) for name, verb in CASES])
+def test_a_query_changes_nothing(name: str, verb: tuple[str, ...]) -> None:
+    if shutil.which(QUERIES[name].program) is None:
+        pytest.skip(f"{name} is not on this machine: not shown here")
+    words = (name, *verb)
+    operands = next((value for key, value in OPERANDS.items() if words[: len(key)] == key), ())
+    before = snapshot()
+    answer = ask(Query(name, (*verb, *operands)))
+    assert snapshot() == before
+    assert "unrecognized" not in answer.stderr + answer.stdout
+    assert "nvalid option" not in answer.stderr

@@ -1,0 +1,109 @@
+"""The table of queries is closed, and what it lets through only reads."""
+
+from __future__ import annotations
+
+import pytest
+
+from installers.core.host.queries import QUERIES, argv_of
+from installers.core.model import Query
+
+READING = frozenset(
+    [
+        "-W",
+        "-s",
+        "-L",
+        "-S",
+        "-j",
+        "-n",
+        "-q",
+        "--json",
+        "--print-architecture",
+        "--audit",
+        "--compare-versions",
+        "--version",
+        "version",
+        "short",
+        "policy",
+        "depends",
+        "show",
+        "madison",
+        "list-unit-files",
+        "list-units",
+        "is-system-running",
+        "is-active",
+        "is-enabled",
+        "cat",
+        "list",
+        "ls",
+        "get",
+        "ruleset",
+        "passwd",
+        "group",
+        "hosts",
+        "ahosts",
+        "ahostsv4",
+    ]
+)
+SUBJECTS = frozenset(["-o", "-d", "-6", "link", "addr", "route", "rule", "netns", "images", "containers"])
+SIMULATED = frozenset(("install", "remove", "purge", "autoremove"))
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_verbs_only_read(name: str) -> None:
+    row = QUERIES[name]
+    if row.required:
+        # The one that fetches: it must be told where to, and cannot be told anything else.
+        assert (row.verbs, row.options) == ((("update",),), (row.required, f"{row.required[:-1]}::Lists="))
+        return
+    for verb in row.verbs:
+        words = set(verb) - READING - SUBJECTS
+        assert not words or (verb[0] == "-s" and words <= SIMULATED), verb
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Query("rm", ("-rf", "/")),
+        Query("systemctl", ("start", "x.service")),
+        Query("systemctl", ("--now", "show")),
+        Query("apt-get", ("install", "socat")),
+        Query("apt-get", ("install", "-s", "socat")),
+        Query("apt-get", ("-s", "install", "-oAPT::Get::Simulate=false", "socat")),
+        Query("apt-lists", ("update",)),
+        Query("apt-lists", ("update", "-oDir::State=/x", "-oDir::Etc=/y")),
+        Query("ip", ("-j", "link", "add", "x")),
+        Query("ip", ("link", "show")),
+        Query("ctr", ("images", "rm", "x")),
+        Query("nft", ("-j", "flush", "ruleset")),
+        Query("iptables-save", ("-f", "/etc/passwd")),
+    ],
+    ids=str,
+)
+def test_anything_else_is_refused(query: Query) -> None:
+    with pytest.raises(ValueError, match=query.name):
+        argv_of(query)
+
+
+@pytest.mark.parametrize(
+    ("query", "end"),
+    [
+        (
+            Query("systemctl", ("show", "--property=Id,ActiveState", "a.service")),
+            ["show", "--property=Id,ActiveState", "a.service"],
+        ),
+        (
+            Query("apt-get", ("-s", "install", "--no-install-recommends", "socat")),
+            ["-s", "install", "--no-install-recommends", "socat"],
+        ),
+        (Query("ctr", ("images", "ls", "-q")), ["-n", "k8s.io", "images", "ls", "-q"]),
+        (Query("iptables-save"), ["iptables-save"]),
+    ],
+    ids=str,
+)
+def test_what_is_in_the_table_passes(query: Query, end: list[str]) -> None:
+    assert argv_of(query)[-len(end) :] == end
+
+
+def test_reading_packages_writes_no_index() -> None:
+    for name in ("apt-cache", "apt-get", "apt-lists"):
+        assert "Dir::Cache::pkgcache=" in QUERIES[name].lead
