@@ -1,0 +1,1 @@
+"""What is: questions about a host that know how to read their own answer."""

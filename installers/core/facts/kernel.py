@@ -1,0 +1,93 @@
+"""What the running kernel can do: modules, features, parameters."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from installers.core.model import Probe, Unknown
+
+BUILT_IN, LOADED, AVAILABLE, MISSING, NO_MODULES = "built-in", "loaded", "available", "missing", "no-modules"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRelease:
+    """The running kernel, as ``uname -r`` says it."""
+
+    def load(self, probe: Probe) -> str | Unknown:
+        return probe.read("/proc/sys/kernel/osrelease").decode().strip()
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleState:
+    """One of ``built-in``, ``loaded``, ``available`` (a file modprobe can load), ``missing``, and
+    ``no-modules``: not known to a kernel that cannot load any.
+    """
+
+    name: str
+
+    def load(self, probe: Probe) -> str | Unknown:
+        name = self.name.replace("-", "_")
+        loadable = probe.stat("/proc/modules") is not None
+        if loadable and name in parse_modules(probe.read("/proc/modules").decode()):
+            return LOADED
+        release = probe.read("/proc/sys/kernel/osrelease").decode().strip()
+        for tree in (f"/lib/modules/{release}", f"/usr/lib/modules/{release}"):
+            if name in _names(probe, f"{tree}/modules.builtin"):
+                return BUILT_IN
+            if loadable and name in _names(probe, f"{tree}/modules.dep"):
+                return AVAILABLE
+        if probe.stat(f"/sys/module/{name}") is not None:
+            return BUILT_IN
+        return MISSING if loadable else NO_MODULES
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Whether the kernel shows a feature: ``/path`` exists, or ``/path:word`` stands in a file."""
+
+    where: str
+
+    def load(self, probe: Probe) -> bool | Unknown:
+        path, _, word = self.where.partition(":")
+        if probe.stat(path) is None:
+            return False
+        return not word or word in re.findall(r"[^\s,]+", probe.read(path).decode(errors="replace"))
+
+
+@dataclass(frozen=True, slots=True)
+class SysctlValue:
+    """A kernel parameter with blanks evened out, None where the kernel has no such parameter."""
+
+    key: str
+
+    def load(self, probe: Probe) -> str | Unknown | None:
+        path = sysctl_path(self.key)
+        if probe.stat(path) is None:
+            return None
+        return even(probe.read(path).decode())
+
+
+def sysctl_path(key: str) -> str:
+    """``net.ipv4.ip_forward``; with a ``/`` in it, dots are part of names (``net/ipv4/conf/eth0.1/forwarding``)."""
+    return f"/proc/sys/{key if '/' in key else key.replace('.', '/')}"
+
+
+def even(value: str) -> str:
+    """A parameter's value with one blank between numbers: the kernel writes tabs."""
+    return " ".join(value.split())
+
+
+def parse_modules(text: str) -> frozenset[str]:
+    """/proc/modules: the names of loaded modules."""
+    return frozenset(line.split(" ", 1)[0] for line in text.splitlines() if line)
+
+
+def parse_module_files(text: str) -> frozenset[str]:
+    """modules.builtin and modules.dep: module names from their files' paths."""
+    files = (line.partition(":")[0].rpartition("/")[2] for line in text.splitlines() if line)
+    return frozenset(file.split(".ko", 1)[0].replace("-", "_") for file in files)
+
+
+def _names(probe: Probe, path: str) -> frozenset[str]:
+    return parse_module_files(probe.read(path).decode()) if probe.stat(path) is not None else frozenset()
