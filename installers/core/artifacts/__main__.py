@@ -1,0 +1,67 @@
+"""The worker: fetches or builds one thing in a process of its own and tells its progress on standard output.
+
+It runs in mount and process namespaces of its own, so that with it everything it started ends
+and everything it mounted is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from installers.core.artifacts import apt
+from installers.core.artifacts.build import Workshop
+from installers.core.artifacts.buildah import hidden_cache
+from installers.core.artifacts.cache import Cache
+from installers.core.artifacts.index import architecture, pinned
+from installers.core.artifacts.recipes import ROOT, plan
+from installers.core.artifacts.registries import fetched
+from installers.core.artifacts.report import FAILED, Lines, failure_line
+from installers.core.errors import Failure
+from installers.core.host.runner import run_process
+
+
+def main() -> int:
+    """``fetch NAME SHA256`` or ``build RECIPE KEY``; status ``FAILED`` with a failure as its last line."""
+    parser = argparse.ArgumentParser(prog="olares-artifacts")
+    parser.add_argument("verb", choices=("fetch", "build"))
+    parser.add_argument("name")
+    parser.add_argument("expected", help="sha256 of the file, or the recipe's key, as planned")
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--recipes", type=Path, default=ROOT)
+    options = parser.parse_args()
+    # PID 1 of a namespace is sent no signal it has no handler for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        {"fetch": _fetch, "build": _build}[options.verb](options)
+    except Failure as failure:
+        sys.stdout.write(failure_line(failure) + "\n")
+        return FAILED
+    return 0
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    pin = pinned(options.name)
+    if pin.file.sha256 != options.expected:
+        raise Failure("OLR-ART-012", recipe=options.name)
+    cache = Cache(options.cache, options.state / "built")
+    fetched(pin, cache=cache, report=Lines())
+
+
+def _build(options: argparse.Namespace) -> None:
+    here = apt.release()
+    planned = plan(options.name, release=here.codename, arch=architecture(), root=options.recipes)
+    if planned.key != options.expected:
+        raise Failure("OLR-ART-012", recipe=options.name)
+    scratch = options.state / "build"
+    with hidden_cache(scratch, run_process):
+        shop = Workshop(Cache(options.cache, options.state / "built"), scratch, apt.mirror())
+        shop.sweep()
+        shop.make(planned, Lines())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

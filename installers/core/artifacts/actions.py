@@ -1,0 +1,155 @@
+"""Filling the cache, and installing programs out of it."""
+
+from __future__ import annotations
+
+import sys
+import tarfile
+import zipfile
+from dataclasses import dataclass
+from typing import ClassVar
+
+from installers.core.actions.base import BaseAction
+from installers.core.actions.files import RestorePath, keep_before, make_parents
+from installers.core.artifacts.lay import member
+from installers.core.artifacts.report import FAILED, Listener
+from installers.core.errors import Failure
+from installers.core.facts.files import before_image, sha256
+from installers.core.model import DONE, Action, Host, Irreversible, Outcome, Probe
+
+_FETCH = 2 * 3600.0
+_BUILD = 3 * 3600.0
+
+# Namespaces of its own: when the worker ends, all it started ends and all it mounted is gone.
+_APART = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc")
+_WORKER = ("-P", "-m", "installers.core.artifacts")
+
+
+def _work(host: Host, verb: str, *args: str, timeout: float) -> None:
+    """Run the worker, pass its progress on, and raise the failure it reports."""
+    listener = Listener(host.progress)
+    argv = [*_APART, sys.executable, *_WORKER, verb, *args]
+    output = host.run(argv, timeout=timeout, ok=(0, FAILED), on_line=listener)
+    if output.code == FAILED:
+        raise listener.failure or Failure("OLR-ART-014", worker=verb)
+
+
+@dataclass(frozen=True, slots=True)
+class KeepCache(BaseAction):
+    """The way back from filling the cache: nothing. The cache is no part of the system, only spares work."""
+
+    kind: ClassVar[str] = "keep-cache"
+
+    path: str
+
+    @property
+    def target(self) -> str:
+        return self.path
+
+    def describe(self) -> str:
+        return f"keep {self.path} in the cache"
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return self
+
+    def execute(self, host: Host) -> Outcome:
+        return DONE
+
+
+@dataclass(frozen=True, slots=True)
+class FetchArtifact(BaseAction):
+    """Fetch a package of the index into the cache; a wrong one there is moved aside. Goes on where it stopped."""
+
+    kind: ClassVar[str] = "fetch-artifact"
+
+    name: str
+    release: str
+    sha256: str
+    path: str
+    cache: str
+    state: str
+
+    @property
+    def target(self) -> str:
+        return self.path
+
+    def describe(self) -> str:
+        return f"fetch {self.name} {self.release}"
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return KeepCache(self.path)
+
+    def execute(self, host: Host) -> Outcome:
+        where = (f"--cache={self.cache}", f"--state={self.state}")
+        _work(host, "fetch", self.name, self.sha256, *where, timeout=_FETCH)
+        return DONE
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRecipe(BaseAction):
+    """Build a recipe, and what it uses, into the cache. Needs buildah and mmdebstrap on the host."""
+
+    kind: ClassVar[str] = "build-recipe"
+
+    name: str
+    key: str
+    folder: str
+    cache: str
+    state: str
+    recipes: str
+
+    @property
+    def target(self) -> str:
+        return self.folder
+
+    def describe(self) -> str:
+        return f"build {self.name}"
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return KeepCache(self.folder)
+
+    def execute(self, host: Host) -> Outcome:
+        where = (f"--cache={self.cache}", f"--state={self.state}", f"--recipes={self.recipes}")
+        _work(host, "build", self.name, self.key, *where, timeout=_BUILD)
+        return DONE
+
+
+@dataclass(frozen=True, slots=True)
+class InstallBinary(BaseAction):
+    """Install a program from a file of the cache. ``member``: its path in a package there, "" for the file itself.
+
+    ``sha256``: of the program; it is compared before a byte is written.
+    """
+
+    kind: ClassVar[str] = "install-binary"
+
+    path: str
+    source: str
+    member: str
+    sha256: str
+    mode: int = 0o755
+
+    @property
+    def target(self) -> str:
+        return self.path
+
+    def describe(self) -> str:
+        return f"install {self.path}"
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return RestorePath(self.path, self.sha256, before_image(probe, self.path))
+
+    def execute(self, host: Host) -> Outcome:
+        content = host.read(self.source)
+        try:
+            content = member(content, self.member, sha256=self.sha256) if self.member else content
+        except (ValueError, KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
+            raise Failure("OLR-ART-009", path=self.source) from error
+        if sha256(content) != self.sha256:
+            raise Failure("OLR-ART-009", path=self.source)
+        keep_before(host, before_image(host, self.path), self.path)
+        make_parents(host, self.path)
+        host.write(self.path, content, mode=self.mode)
+        return DONE
+
+
+ACTIONS: tuple[type[BaseAction], ...] = (FetchArtifact, BuildRecipe, KeepCache, InstallBinary)

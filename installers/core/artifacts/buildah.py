@@ -1,0 +1,171 @@
+"""buildah with storage of its own below one directory, and the mounts it leaves there."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from installers.core.artifacts.recipes import Recipe
+from installers.core.model import Output
+
+_STEP = 600.0
+"""Seconds for one of buildah's own steps (copy, commit); commands inside a root bring their own limit."""
+
+_CONTAINERS = Path("/var/lib/containers")
+
+
+class Run(Protocol):
+    """Runs a program to its end: ``core.host.runner.run_process`` bound to a log."""
+
+    def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float,
+        env: Mapping[str, str] | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Output: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A directory or file of the host, seen inside a root while one command runs."""
+
+    source: Path
+    target: str
+    option: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.target}{':' if self.option else ''}{self.option}"
+
+
+@dataclass(frozen=True, slots=True)
+class Buildah:
+    """One working container in a storage that goes away with ``scratch``."""
+
+    scratch: Path
+    driver: str
+    run: Run
+
+    def _call(self, *args: str, timeout: float = _STEP, on_line: Callable[[str], None] | None = None) -> Output:
+        where = ["--root", f"{self.scratch}/storage", "--runroot", f"{self.scratch}/run"]
+        argv = ["buildah", *where, "--storage-driver", self.driver, *args]
+        temporary = f"{self.scratch}/temporary"
+        env = {"BUILDAH_ISOLATION": "chroot", "TMPDIR": temporary, "HOME": temporary}
+        return self.run(argv, timeout=timeout, env=env, on_line=on_line)
+
+    def start(self, base: str) -> str:
+        """A working container from ``scratch`` or ``oci-archive:PATH``; its name."""
+        return self._call("from", "--quiet", "--pull-never" if base == "scratch" else "--pull", base).stdout.split()[-1]
+
+    def inside(
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        binds: Sequence[Bind] = (),
+        env: Mapping[str, str] | None = None,
+        workdir: str = "/",
+        timeout: float = _STEP,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Output:
+        """Run a command in the root, as root, with the host's network."""
+        options = [f"--volume={bind}" for bind in binds]
+        options += [f"--env={name}={value}" for name, value in (env or {}).items()]
+        return self._call(
+            *("run", "--user=0:0", f"--workingdir={workdir}", *options, container, "--", *argv),
+            timeout=timeout,
+            on_line=on_line,
+        )
+
+    def unpack(self, container: str, archive: Path) -> None:
+        """Unpack a tar archive as the root's content."""
+        self._call("add", "--quiet", container, str(archive), "/")
+
+    def copy(self, container: str, tree: Path) -> None:
+        """Copy a tree over the root; everything becomes root's."""
+        self._call("copy", "--quiet", "--chown=0:0", container, str(tree), "/")
+
+    def describe(self, container: str, recipe: Recipe) -> None:
+        """Set what a recipe says of how the image runs."""
+        options = [f"--env={name}={value}" for name, value in recipe.env.items()]
+        if recipe.user:
+            options.append(f"--user={recipe.user}")
+        if recipe.workdir:
+            options.append(f"--workingdir={recipe.workdir}")
+        if recipe.entrypoint:
+            options.append(f"--entrypoint={json.dumps(recipe.entrypoint)}")
+        if recipe.cmd:
+            options.append(f"--cmd={shlex.join(recipe.cmd)}")
+        if options:
+            self._call("config", *options, container)
+
+    def commit(self, container: str, archive: Path, *, reference: str) -> None:
+        """Write the image as an OCI archive; layers are not compressed, they never travel."""
+        self._call("commit", "--quiet", "--disable-compression", container, f"oci-archive:{archive}:{reference}")
+
+
+def storage_driver(scratch: Path, mountinfo: str) -> str:
+    """overlay where the scratch directory can carry one; vfs on top of an overlay, which cannot."""
+    best, kind = "", ""
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        point = _unescape(left.split()[4])
+        inside = f"{scratch}/".startswith(point if point.endswith("/") else f"{point}/")
+        if inside and len(point) >= len(best):
+            best, kind = point, right.split()[0]
+    return "vfs" if kind in ("overlay", "fuse-overlayfs", "aufs", "ecryptfs", "nfs", "nfs4") else "overlay"
+
+
+def mounts_below(folder: Path, mountinfo: str) -> tuple[str, ...]:
+    """Mount points below a directory, the latest and so the innermost first."""
+    points = (_unescape(line.split()[4]) for line in mountinfo.splitlines())
+    return tuple(reversed([point for point in points if f"{point}/".startswith(f"{folder}/")]))
+
+
+def unmount_below(folder: Path, run: Run) -> None:
+    """Unmount what a killed build left mounted below its scratch directory."""
+    for point in mounts_below(folder, Path("/proc/self/mountinfo").read_text()):
+        run(["umount", "--lazy", point], timeout=60)
+
+
+@contextmanager
+def hidden_cache(folder: Path, run: Run) -> Iterator[None]:
+    """Keep buildah from writing outside its storage: it has one cache at a fixed place, /var/lib/containers.
+
+    Only to be used in a mount namespace of one's own: another directory is mounted over the place
+    there. When it has to be made for that, the last of several builds takes it away again; what
+    says so lies in ``folder`` and outlives a crash.
+    """
+    private, made = folder / "containers", folder / "containers.made"
+    private.mkdir(parents=True, exist_ok=True)
+    with (folder / "containers.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        if not _CONTAINERS.exists():
+            made.touch()
+            _CONTAINERS.mkdir(parents=True)
+        run(["mount", "--bind", str(private), str(_CONTAINERS)], timeout=60)
+        try:
+            yield
+        finally:
+            run(["umount", str(_CONTAINERS)], timeout=60)
+            # A directory removed here would lose its mount in another build's namespace.
+            with suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(private)
+                if made.exists():
+                    with suppress(OSError):
+                        _CONTAINERS.rmdir()
+                    made.unlink()
+
+
+def _unescape(point: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), point)
