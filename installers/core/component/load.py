@@ -1,0 +1,63 @@
+"""Loading a component's folder: its manifest, its resources, its recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+
+from installers.core.artifacts.recipes import Planned, plan
+from installers.core.component.manifest import Manifest, parse
+from installers.core.component.values import Values
+from installers.core.model import Resource
+from installers.site import Site
+
+Resources = Callable[[Site, Values], Iterable[Resource]]
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A system: ``path`` is its folder below ``installers``, ``name`` the folder's own name."""
+
+    path: str
+    manifest: Manifest
+    resources: Resources
+    manifests: tuple[tuple[str, str], ...] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    def recipe(self, name: str, *, release: str, arch: str) -> Planned:
+        """One of its recipes by folder name, with the key of what it makes."""
+        return plan(f"{self.path}/{name}", release=release, arch=arch)
+
+
+def _none(site: Site, values: Values) -> Iterable[Resource]:
+    """What a component without install.py puts on the host."""
+    return ()
+
+
+@cache
+def load(path: str) -> Component:
+    """The component in ``installers/PATH``; raises ``FileNotFoundError`` when there is none."""
+    package = f"installers.{path.replace('/', '.')}"
+    folder = files("installers").joinpath(path)
+    manifest = parse(folder.joinpath("component.yaml").read_bytes())
+    resources: Resources = _none
+    if folder.joinpath("install.py").is_file():
+        resources = import_module(f"{package}.install").resources
+    directory = folder.joinpath("manifests")
+    manifests: list[tuple[str, str]] = []
+    if directory.is_dir():
+        names = sorted(entry.name for entry in directory.iterdir() if entry.name.endswith(".yaml"))
+        manifests = [(name, directory.joinpath(name).read_text()) for name in names]
+    return Component(path, manifest, resources, tuple(manifests))
+
+
+def folder_of(path: str) -> Path:
+    """Where a component's files lie."""
+    return Path(str(files("installers").joinpath(path)))

@@ -1,0 +1,207 @@
+"""From components to steps: what each one wants, in its place, with everything it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from installers.core.artifacts.recipes import Planned
+from installers.core.component.load import Component
+from installers.core.component.values import Platform, Values
+from installers.core.errors import Failure
+from installers.core.facts.objects import ref_of
+from installers.core.model import Resource, Step
+from installers.core.resources.artifacts import Built, Fetched
+from installers.core.resources.objects import Objects
+from installers.core.resources.packages import Packages, Provides, merged
+from installers.core.resources.recipes import BuildTools, BuiltImage
+from installers.core.resources.secrets import GeneratedSecret
+from installers.core.resources.wait import Rollout
+from installers.site import Site
+
+ARTIFACTS = "artifacts"
+"""The phase of downloads and builds, which run beside all others."""
+
+TOOLS = ("buildah", "mmdebstrap")
+"""Debian packages that recipes are made with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A component and the phase it belongs to."""
+
+    component: Component
+    phase: str
+
+
+def build_steps(wanted: Sequence[Wanted], site: Site, platform: Platform) -> list[Step]:
+    """Steps of all components: downloads and builds first and free, packages once per phase, then each in order.
+
+    Inside a component: secrets, images, what ``install.py`` yields, manifests, rollouts. Across
+    components: everything of one comes after the last step of those it requires.
+    """
+    _check_requires(wanted)
+    published = {one.component.name: one.component.manifest.publishes for one in wanted}
+    recipes = _Recipes(platform)
+    chains = [(one, list(_resources(one.component, site, recipes, published))) for one in wanted]
+    packages = _packages(chains)
+    steps: list[Step] = [*recipes.steps(site), *packages.steps]
+    ends: dict[str, frozenset[str]] = {}
+    for one, chain in chains:
+        before = frozenset().union(*(ends[name] for name in one.component.manifest.requires))
+        before |= packages.key_of.get(one.phase, frozenset())
+        steps += _chain(one, chain, before, recipes, ends)
+    return steps
+
+
+def _check_requires(wanted: Sequence[Wanted]) -> None:
+    """Requirements are chosen too, and earlier: a skipped one is refused by name."""
+    seen: set[str] = set()
+    for one in wanted:
+        missing = [name for name in one.component.manifest.requires if name not in seen]
+        if missing:
+            raise Failure("OLR-PLAN-001", component=one.component.name, missing=", ".join(missing))
+        seen.add(one.component.name)
+
+
+class _Recipes:
+    """Everything to be built, each recipe once, however many components use it."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self._planned: dict[str, tuple[Planned, Component]] = {}
+
+    def of(self, component: Component, name: str) -> Planned:
+        planned = component.recipe(name, release=self.platform.release, arch=self.platform.arch)
+        self._planned.setdefault(planned.name, (planned, component))
+        return planned
+
+    def steps(self, site: Site) -> list[Step]:
+        """Background steps: the tools, then what a recipe is made of, then the recipe. Nothing else holds them up."""
+        done: set[str] = set()
+        rows = self._planned.values()
+        steps = [step for planned, component in rows for step in self._with_inputs(planned, component, site, done)]
+        builds = tuple(step.resource for step in steps if isinstance(step.resource, Built))
+        tools = BuildTools(Packages(*TOOLS), builds)
+        return [Step(tools, "packages", ARTIFACTS), *(_after(step, tools) for step in steps)]
+
+    def _with_inputs(self, planned: Planned, component: Component, site: Site, done: set[str]) -> Iterator[Step]:
+        if planned.name in done:
+            return
+        done.add(planned.name)
+        after: list[str] = []
+        for used in planned.uses:
+            yield from self._with_inputs(used, component, site, done)
+            after.append(Built(used, site.paths).key)
+        for pin in planned.pins:
+            fetched = Fetched(pin, site.paths)
+            after.append(fetched.key)
+            if fetched.key not in done:
+                done.add(fetched.key)
+                yield Step(fetched, component.name, ARTIFACTS, background=True)
+        yield Step(Built(planned, site.paths), component.name, ARTIFACTS, frozenset(after), background=True)
+
+
+def _after(step: Step, tools: BuildTools) -> Step:
+    """Builds need their tools; downloads do not."""
+    return replace(step, after=step.after | {tools.key}) if isinstance(step.resource, Built) else step
+
+
+def _resources(
+    component: Component, site: Site, recipes: _Recipes, published: Mapping[str, Mapping[str, str]]
+) -> Iterator[Resource]:
+    """A component's own chain."""
+    manifest = component.manifest
+    builds = {name: recipes.of(component, name) for name in manifest.builds}
+    images = {name: recipes.of(component, name) for name in manifest.images}
+    values = Values(
+        platform=recipes.platform,
+        images={name.rpartition("/")[2]: planned.recipe.reference for name, planned in images.items()},
+        builds=builds,
+        published=published,
+    )
+    for secret in manifest.secrets:
+        yield GeneratedSecret(secret.name, secret.length, secret.keep)
+    yield from (BuiltImage(planned, site.paths) for planned in images.values())
+    for resource in component.resources(site, values):
+        yield _providing(resource, component) if isinstance(resource, Packages) else resource
+    if component.manifests:
+        yield Objects(component.name, tuple(_rendered(component, site, values)))
+    for rollout in manifest.health.rollouts:
+        workload = f"apps/v1/{rollout.kind}/{rollout.namespace}/{rollout.name}"
+        yield Rollout(ref_of(workload), deadline=rollout.deadline)
+
+
+def _providing(packages: Packages, component: Component) -> Packages:
+    rows = [component.manifest.provides[name] for name in packages.names if name in component.manifest.provides]
+    return packages.providing(
+        Provides(
+            units=tuple(unit for row in rows for unit in row.units),
+            users=tuple(user for row in rows for user in row.users),
+            groups=tuple(group for row in rows for group in row.groups),
+        )
+    )
+
+
+def _rendered(component: Component, site: Site, values: Values) -> Iterator[str]:
+    """The manifests as text, with references where secrets go."""
+    import jinja2
+
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 (YAML)
+    for _, text in component.manifests:
+        yield environment.from_string(text).render(
+            site=site,
+            images=values.images,
+            published=values.published,
+            own=component.manifest.publishes,
+            secret=values.secret,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _PhasePackages:
+    steps: tuple[Step, ...]
+    key_of: Mapping[str, frozenset[str]]
+
+
+def _packages(chains: list[tuple[Wanted, list[Resource]]]) -> _PhasePackages:
+    """Take the packages out of the chains: one apt transaction per phase, in the order of the phases."""
+    steps: list[Step] = []
+    key_of: dict[str, frozenset[str]] = {}
+    before: frozenset[str] = frozenset()
+    claimed: set[str] = set()
+    for phase in dict.fromkeys(one.phase for one, _ in chains):
+        found: list[Packages] = []
+        for one, chain in chains:
+            if one.phase == phase:
+                found += [resource for resource in chain if isinstance(resource, Packages)]
+                chain[:] = [resource for resource in chain if not isinstance(resource, Packages)]
+        # A package that an earlier phase brings has its owner already.
+        fresh = [rest for each in found if (rest := _without(each, claimed)) is not None]
+        for packages in merged(fresh):
+            claimed.update(packages.names)
+            steps.append(Step(packages, "packages", phase, before))
+            before = frozenset({packages.key})
+        key_of[phase] = before
+    return _PhasePackages(tuple(steps), key_of)
+
+
+def _without(packages: Packages, claimed: set[str]) -> Packages | None:
+    names = [name for name in packages.names if name not in claimed]
+    return Packages(*names, release=packages.release or None, provides=packages.provides) if names else None
+
+
+def _chain(
+    one: Wanted,
+    chain: Iterable[Resource],
+    before: frozenset[str],
+    recipes: _Recipes,
+    ends: dict[str, frozenset[str]],
+) -> Iterator[Step]:
+    """One resource after another, each also after what it is made of."""
+    last = before
+    for resource in chain:
+        made_of = frozenset(getattr(resource, "made_of", ()))
+        yield Step(resource, one.component.name, one.phase, last | made_of)
+        last = frozenset({resource.key})
+    ends[one.component.name] = last

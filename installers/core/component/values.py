@@ -1,0 +1,34 @@
+"""What a component's resources and manifests may draw on: values that components publish, and their images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from installers.core.artifacts.recipes import Planned
+from installers.core.model import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What recipes depend on: Debian's code name and its word for the architecture."""
+
+    release: str
+    arch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Values for one component. ``images``: reference by recipe name. ``published``: by component and name.
+
+    ``builds``: planned recipes of programs by name, for resources that put their files on the host.
+    """
+
+    platform: Platform
+    images: Mapping[str, str] = field(default_factory=dict)
+    builds: Mapping[str, Planned] = field(default_factory=dict)
+    published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def secret(self, name: str, encoding: str = "plain") -> str:
+        """A reference to a secret, to be written into text; only the host fills it in."""
+        return str(Secret(name, encoding))

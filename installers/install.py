@@ -1,0 +1,299 @@
+"""The verbs: plan, install, resume, undo, uninstall, status. What a person or the daemon asks of one host."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from installers.core.artifacts.actions import ACTIONS as ARTIFACT_ACTIONS
+from installers.core.component.codec import ActionCodec
+from installers.core.component.load import Component, load
+from installers.core.component.manifest import Substitute
+from installers.core.component.steps import ARTIFACTS, Wanted, build_steps
+from installers.core.component.values import Platform
+from installers.core.engine import run as engine
+from installers.core.engine.plan import Plan, Planned, make_plan
+from installers.core.engine.run import Bench, Result
+from installers.core.engine.undo import latest
+from installers.core.errors import Failure
+from installers.core.facts.platform import Architecture, DefaultAddress, Hostname, OsRelease, SystemdRunning
+from installers.core.host.kube import KubeWriter
+from installers.core.host.kubeconfig import ADMIN
+from installers.core.host.local import LocalHost, LocalProbe
+from installers.core.model import Blocked, Change, Deferred, Fact, Probe, Resource, Satisfied, Step, Unknown
+from installers.core.model.events import Emit
+from installers.core.resources.files import File
+from installers.phases import PHASES, phase_of
+from installers.precheck.check import CheckResult
+from installers.precheck.run import precheck as run_checks
+from installers.site import INSTALLATION, LOCK, Node, Paths, Site
+
+CODEC = ActionCodec(ARTIFACT_ACTIONS)
+SELF = "installation"
+"""Component name of the two files that say what is installed here and with which choices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What one call asks for. Empty ``phases`` means all. ``stop`` is set by whoever handles the interrupt."""
+
+    site: Site
+    phases: tuple[str, ...] = ()
+    skip_phases: tuple[str, ...] = ()
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class InstallPlan:
+    """The engine's plan and what stands in for what in it."""
+
+    plan: Plan
+    substitutes: tuple[Substitute, ...]
+
+    @property
+    def items(self) -> tuple[Planned, ...]:
+        return self.plan.items
+
+    def changes(self) -> tuple[Planned, ...]:
+        return self.plan.changes()
+
+    def blocked(self) -> tuple[Planned, ...]:
+        return self.plan.blocked()
+
+    def deferred(self) -> tuple[Planned, ...]:
+        return self.plan.deferred()
+
+    def to_json(self) -> dict[str, Any]:
+        rows = [{"name": s.name, "for": s.stands_for, "lacks": list(s.lacks)} for s in self.substitutes]
+        return self.plan.to_json() | {"substitutes": rows}
+
+
+State = Literal["running", "degraded", "absent", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentStatus:
+    """One system as it is now. ``since``: when it last changed, seconds since the epoch."""
+
+    name: str
+    title: str
+    phase: str
+    version: str
+    state: State
+    since: float | None
+    substitute: Substitute | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole installation. ``unfinished``: a run was cut off and can be resumed."""
+
+    components: tuple[ComponentStatus, ...]
+    unfinished: bool
+
+
+def plan(options: Options, probe: Probe | None = None) -> InstallPlan:
+    """What an install would do. Writes nothing outside the cache."""
+    probe = probe or LocalProbe()
+    components = _components(options.site)
+    steps = _steps(options, resolve(options.site, probe), probe)
+    found = make_plan(steps, probe, engine.past(options.site.paths.journal))
+    return InstallPlan(found, _substitutes(components))
+
+
+def precheck(options: Options, probe: Probe) -> tuple[CheckResult, ...]:
+    """Every check of whether this host can be installed on, all at once. Writes nothing."""
+    return run_checks(options.site, probe)
+
+
+def install(
+    options: Options, *, emit: Emit, saved_plan: Mapping[str, Any] | None = None, verb: str = "install"
+) -> Result:
+    """Bring this host to what the site says; a second run changes nothing."""
+    engine.require_root()
+    probe = LocalProbe()
+    paths = options.site.paths
+    engine.claim_installation(INSTALLATION, paths.state)
+    _require_host(probe)
+    site = resolve(options.site, probe)
+    return engine.install(_bench(options, emit), _steps(options, site, probe), verb=verb, saved=saved_plan)
+
+
+def resume(options: Options, *, emit: Emit) -> Result:
+    """Take up a run that was cut off: put its remains to rest, then install what is missing."""
+    return install(options, emit=emit, verb="resume")
+
+
+def undo(options: Options, *, emit: Emit) -> Result:
+    """Take back what the latest run changed."""
+    engine.require_root()
+    engine.claim_installation(INSTALLATION, options.site.paths.state)
+    return engine.take_back(_bench(options, emit), verb="undo", choose=latest)
+
+
+def uninstall(options: Options, *, emit: Emit, everything: Literal["keep-data", "all"] = "keep-data") -> Result:
+    """Take back everything ever done here. User data and the secrets that open it stay unless ``all``."""
+    engine.require_root()
+    paths = options.site.paths
+    engine.claim_installation(INSTALLATION, paths.state)
+    result = engine.take_back(_bench(options, emit), verb="uninstall", choose=engine.everything)
+    if result.status == "done":
+        _remove_own(paths, everything)
+    return result
+
+
+def status(options: Options, probe: Probe | None = None) -> Status:
+    """Every component with its state, read from the machine itself."""
+    probe = probe or LocalProbe()
+    paths = options.site.paths
+    if not Path(paths.journal).exists():
+        rows = (_row(load(path), "absent", "it is not installed") for phase in PHASES for path in phase.components)
+        return Status(tuple(rows), unfinished=False)
+    found = plan(options, probe)
+    since = engine.last_changes(paths.journal)
+    now = []
+    for path in (path for phase in PHASES for path in phase.components):
+        component = load(path)
+        mine = [item for item in found.items if item.step.component == component.name]
+        changed = since.get(component.name)
+        now.append(_row(component, *_state(mine, changed), changed))
+    return Status(tuple(now), unfinished=engine.unfinished(paths.journal))
+
+
+def _row(component: Component, state: State, detail: str, since: float | None = None) -> ComponentStatus:
+    manifest = component.manifest
+    return ComponentStatus(
+        component.name, manifest.title, manifest.phase, manifest.version, state, since, manifest.substitute, detail
+    )
+
+
+def _state(items: Sequence[Planned], since: float | None) -> tuple[State, str]:
+    """A component runs when nothing would have to be done about it."""
+    if not items:
+        return "skipped", "it is left out by skip: in olares.yaml"
+    for item in items:
+        match item.decision:
+            case Satisfied():
+                continue
+            case Change(_, why, _):
+                return ("absent" if since is None else "degraded"), why
+            case Deferred(until, _):
+                return ("absent" if since is None else "degraded"), f"it waits for {until}"
+            case Blocked(id, fields):
+                return "degraded", str(Failure(id, **fields))
+    return "running", "all is as it should be"
+
+
+def resolve(site: Site, probe: Probe) -> Site:
+    """The site with every choice made: read from site.lock once there is one, else from the host."""
+    lock = f"{site.paths.state}/site.lock"
+    if probe.stat(lock) is not None:
+        row = json.loads(probe.read(lock))
+        return replace(site, node=Node(**row["node"]), source=row["source"], kube=row["kube"])
+    node = Node(
+        name=site.node.name or _known(Hostname(), probe).lower(),
+        address=site.node.address or _known(DefaultAddress(), probe) or "",
+    )
+    if not node.address:
+        raise Failure("OLR-PLAN-003")
+    return replace(site, node=node)
+
+
+def _known(fact: Fact[Any], probe: Probe) -> Any:
+    """A fact without which there is nothing to plan."""
+    value = fact.load(probe)
+    if isinstance(value, Unknown):
+        raise Failure("OLR-RUN-002", key="this host", fact=str(fact), reason=value.reason)
+    return value
+
+
+def _require_host(probe: Probe) -> None:
+    """Services need systemd; where there is none a machine is the way."""
+    if SystemdRunning().load(probe) is not True:
+        raise Failure("OLR-PLAN-004")
+
+
+def _components(site: Site) -> tuple[Component, ...]:
+    return tuple(
+        load(path) for phase in PHASES for path in phase.components if path.rpartition("/")[2] not in site.skip
+    )
+
+
+def _substitutes(components: Sequence[Component]) -> tuple[Substitute, ...]:
+    return tuple(c.manifest.substitute for c in components if c.manifest.substitute)
+
+
+def _steps(options: Options, site: Site, probe: Probe) -> list[Step]:
+    """All steps of the chosen phases, the two files about the installation itself first."""
+    platform = Platform(_known(OsRelease(), probe).codename, _known(Architecture(), probe))
+    wanted = [Wanted(component, phase_of(component.path).name) for component in _components(site)]
+    steps = build_steps(wanted, site, platform)
+    own = [Step(resource, SELF, PHASES[0].name) for resource in _own(site)]
+    return [*own, *_chosen(steps, options)]
+
+
+def _own(site: Site) -> tuple[Resource, ...]:
+    lock = {"source": site.source, "kube": site.kube, "node": asdict(site.node)}
+    return (
+        File(INSTALLATION, f"{site.paths.state}\n"),
+        File(f"{site.paths.state}/site.lock", json.dumps(lock, indent=1) + "\n"),
+    )
+
+
+def _chosen(steps: list[Step], options: Options) -> list[Step]:
+    """The steps of the chosen phases with the downloads and builds they rest on."""
+    names = {phase.name for phase in PHASES}
+    for name in (*options.phases, *options.skip_phases):
+        if name not in names:
+            raise Failure("OLR-PLAN-002", name=name, known=", ".join(phase.name for phase in PHASES))
+    if not options.phases and not options.skip_phases:
+        return steps
+    phases = (set(options.phases) or names) - set(options.skip_phases)
+    by_key = {step.resource.key: step for step in steps}
+    keep: set[str] = set()
+
+    def take(step: Step) -> None:
+        keep.add(step.resource.key)
+        for key in step.after:
+            if key in by_key and by_key[key].phase == ARTIFACTS and key not in keep:
+                take(by_key[key])
+
+    for step in steps:
+        if step.phase in phases:
+            take(step)
+    return [step for step in steps if step.resource.key in keep]
+
+
+def _bench(options: Options, emit: Emit) -> Bench:
+    paths = options.site.paths
+    cluster = KubeWriter(ADMIN)
+    return Bench(
+        journal=paths.journal,
+        lock=LOCK,
+        probe=LocalProbe(),
+        host=lambda children: LocalHost("/", paths, scope=children, emit_progress=children.progress, cluster=cluster),
+        codec=CODEC,
+        emit=emit,
+        stop=options.stop,
+    )
+
+
+def _remove_own(paths: Paths, everything: Literal["keep-data", "all"]) -> None:
+    """The program's own traces, once nothing on the machine is its work any more."""
+    for path in (paths.journal, f"{paths.journal}-journal"):
+        Path(path).unlink(missing_ok=True)
+    doomed = [paths.before, paths.built, paths.logs, paths.run]
+    if everything == "all":
+        doomed += [paths.volumes, paths.secrets, paths.cache]
+    for directory in doomed:
+        if not Path(directory).is_mount():
+            shutil.rmtree(directory, ignore_errors=True)
+    for directory in (paths.state, str(Path(paths.config).parent)):
+        if Path(directory).is_dir() and not any(Path(directory).iterdir()):
+            Path(directory).rmdir()

@@ -1,0 +1,81 @@
+"""olares.yaml, one pair of files a case: what was written, and the site or the problems that makes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from installers.core.component.sitefile import KEYS, json_schema, parse_site, read_site
+from installers.core.errors import Failure
+from installers.site import Network, Node, Paths, Site
+
+DATA = Path(__file__).parents[3] / "data" / "site"
+CASES = sorted(DATA.glob("*.yaml"))
+NAMES = {"platform": ("nats", "kvrocks"), "nats": ("nats",), "kvrocks": ("kvrocks",)}
+
+
+def test_every_case_has_both_halves() -> None:
+    assert [path.stem for path in sorted(DATA.glob("*.expected"))] == [path.stem for path in CASES]
+    assert len(CASES) > 20
+
+
+def expected_site(given: dict[str, Any]) -> Site:
+    nested = {"node": Node(**given.pop("node", {})), "network": Network(**given.pop("network", {}))}
+    return Site(**given | nested | {"skip": tuple(given.pop("skip", ()))})
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_case(case: Path) -> None:
+    expected = yaml.safe_load(case.with_suffix(".expected").read_text())
+    assert set(expected) in ({"site"}, {"problems"})
+    site, problems = parse_site(case.read_bytes(), path="f", names=NAMES)
+    assert [str(problem).removeprefix("f:") for problem in problems] == expected.get("problems", [])
+    if "site" in expected:
+        assert site == expected_site(expected["site"])
+
+
+def test_deep_nesting_is_a_problem_and_no_crash() -> None:
+    _, problems = parse_site(b"[" * 100_000, path="f", names=NAMES)
+    assert [str(problem) for problem in problems] == ["f:1:1: nested too deeply"]
+
+
+def test_a_file_is_read_and_never_changed(tmp_path: Path) -> None:
+    paths = replace(Paths(), config=str(tmp_path / "olares.yaml"))
+    file = Path(paths.config)
+    file.write_text("accept_eol: true\n")
+    assert read_site(paths, names=NAMES) == Site(accept_eol=True, paths=paths)
+    file.write_text("a: 1\nb: 2\n")
+    with pytest.raises(Failure) as raised:
+        read_site(paths, names=NAMES)
+    assert raised.value.id == "OLR-CFG-001"
+    assert raised.value.fields["count"] == 2
+    assert file.read_text() == "a: 1\nb: 2\n"
+
+
+def test_a_missing_file_is_fine_only_at_the_default_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = replace(Paths(), config=str(tmp_path / "olares.yaml"))
+    with pytest.raises(Failure, match="OLR-CFG-002"):
+        read_site(named, names=NAMES)
+    directory = replace(Paths(), config=str(tmp_path))
+    with pytest.raises(Failure, match="OLR-CFG-003"):
+        read_site(directory, names=NAMES)
+
+    def missing(path: Path) -> bytes:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_bytes", missing)
+    assert read_site(Paths(), names=NAMES) == Site()
+
+
+def test_keys_and_site_are_the_same_words() -> None:
+    fields = asdict(Site())
+    del fields["paths"]
+    assert set(KEYS) == set(fields)
+    for name, inner in fields.items():
+        keys = KEYS[name]
+        assert not isinstance(inner, dict) or (isinstance(keys, dict) and set(keys) == set(inner))
+    assert set(json_schema()["properties"]) == set(KEYS)
