@@ -1,0 +1,57 @@
+"""``precheck``: every check at once, with what to do about each that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, cast
+
+import typer
+
+from olares_cli import here, verbs
+from olares_cli.commands.choices import WAIVE
+from olares_cli.options import command, examples
+from olares_cli.session import Code, Session
+from olares_cli.ui.checks import blocking, checks_page
+from olares_cli.ui.text import show
+from olares_cli.verbs import CheckResult
+
+
+def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
+    app.command(
+        "precheck",
+        help=help,
+        hidden=hidden,
+        epilog=examples("olares-cli precheck", "olares-cli precheck --output json", "olares-cli precheck --waive ID"),
+    )(command(precheck))
+
+
+def precheck(session: Session, waive: Annotated[list[str] | None, WAIVE] = None) -> int:
+    results = checked(session, here.options(session), waive or [])
+    if session.human:
+        show(session, checks_page(results), stream=session.out)
+    else:
+        session.record({"type": "precheck", "checks": [record(r) for r in results]})
+    return Code.BLOCKED if blocking(results) else Code.FINE
+
+
+def checked(session: Session, options: Any, waive: Sequence[str]) -> tuple[CheckResult, ...]:
+    """The results of all checks, those the user waived marked so; an unknown id is refused."""
+    results = verbs.load().precheck(options, here.probe())
+    here.check_names("--waive", waive, dict.fromkeys(result.id for result in results))
+    return tuple(_waived(r) if r.id in waive and r.status == "failed" else r for r in results)
+
+
+def _waived(result: CheckResult) -> CheckResult:
+    return cast(CheckResult, replace(cast(Any, result), status="waived"))
+
+
+def record(result: CheckResult) -> dict[str, Any]:
+    return {
+        "id": result.id,
+        "title": result.title,
+        "severity": result.severity,
+        "status": result.status,
+        "detail": result.detail,
+        "advice": result.advice,
+    }

@@ -1,0 +1,28 @@
+"""``version``."""
+
+from __future__ import annotations
+
+import typer
+
+from olares_cli.options import command, examples
+from olares_cli.session import Code, Session
+
+
+def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
+    app.command(
+        "version",
+        help=help,
+        hidden=hidden,
+        epilog=examples("olares-cli version", "olares-cli version --output json"),
+    )(command(show))
+
+
+def show(session: Session) -> int:
+    from importlib.metadata import version
+
+    number = version("olares")
+    if session.human:
+        session.data(f"olares-cli {number}")
+    else:
+        session.record({"type": "version", "version": number})
+    return Code.FINE

@@ -1,0 +1,82 @@
+"""This machine and its desired state, from the configuration file and the options of a command."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from installers.core.errors import Failure
+from installers.core.model import Probe
+from installers.phases import PHASES
+from installers.site import Site
+from olares_cli import verbs
+from olares_cli.session import Session
+
+if TYPE_CHECKING:
+    from olares_cli.runs.request import Request
+
+
+def probe() -> Probe:
+    """The read-only face of the local machine."""
+    from installers.core.host.local import LocalProbe
+
+    return LocalProbe()
+
+
+def site(session: Session, *, source: str = "", kube: str = "", accept_eol: bool = False) -> Site:
+    """The site in the configuration file, with what the command line says laid over it."""
+    from installers.core.component.sitefile import KUBES, SOURCES, read_site
+
+    for option, given, known in (("--source", source, SOURCES), ("--kube", kube, KUBES)):
+        check_names(option, [given] if given else [], known)
+    found = read_site(session.paths, names=verbs.names(PHASES))
+    return replace(
+        found,
+        source=source or found.source,
+        kube=kube or found.kube,
+        accept_eol=accept_eol or found.accept_eol,
+    )
+
+
+def options(
+    session: Session,
+    *,
+    phases: tuple[str, ...] = (),
+    skip_phases: tuple[str, ...] = (),
+    source: str = "",
+    kube: str = "",
+    accept_eol: bool = False,
+    stop: threading.Event | None = None,
+) -> Any:
+    """The options of ``installers.install``; an unknown phase, source or engine is refused."""
+    known = [phase.name for phase in PHASES]
+    check_names("--phase", phases, known)
+    check_names("--skip-phase", skip_phases, known)
+    wanted = site(session, source=source, kube=kube, accept_eol=accept_eol)
+    return verbs.load().Options(wanted, phases=phases, skip_phases=skip_phases, stop=stop or threading.Event())
+
+
+def options_for(session: Session, request: Request, *, stop: threading.Event | None = None) -> Any:
+    """The options a run's request stands for. ``stop``: set when the user interrupts."""
+    return options(
+        session,
+        phases=request.phases,
+        skip_phases=request.skip_phases,
+        source=request.source,
+        kube=request.kube,
+        accept_eol=request.accept_eol,
+        stop=stop,
+    )
+
+
+def check_names(option: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a name that is not known, with the nearest one that is."""
+    names = list(known)
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+            raise Failure("OLR-CLI-001", option=option, value=name, hint=hint)

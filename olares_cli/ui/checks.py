@@ -1,0 +1,50 @@
+"""The results of precheck: what failed comes with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from olares_cli.ui.amounts import counted
+from olares_cli.ui.plan import Block
+from olares_cli.ui.text import Span, Table, line
+from olares_cli.ui.theme import STATES
+
+if TYPE_CHECKING:
+    from olares_cli.verbs import CheckResult
+
+
+def blocking(results: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
+    """The failed checks that forbid an install."""
+    return tuple(r for r in results if r.status == "failed" and r.severity == "error")
+
+
+def checks_page(results: Sequence[CheckResult]) -> list[Block]:
+    rows = tuple(
+        (
+            Span(r.title),
+            Span("warning" if (r.status, r.severity) == ("failed", "warning") else r.status, _meaning(r)),
+            Span(r.id, "faint"),
+            Span(r.detail),
+        )
+        for r in results
+    )
+    page: list[Block] = [Table(("CHECK", "RESULT", "ID", "DETAIL"), rows)]
+    for result in results:
+        if result.status == "failed" and result.severity != "info":
+            page += [line(), line(Span(result.id, "strong"), f": {result.detail}"), line(f"  Do: {result.advice}")]
+    stopped = len(blocking(results))
+    verdict = (
+        line(Span(counted(stopped, "problem"), "bad"), " in the way of an install.")
+        if stopped
+        else line(Span("Nothing in the way", "good"), " of an install.")
+    )
+    not_run = sum(r.status == "not-run" for r in results)
+    unsure: list[Block] = [line(f"{counted(not_run, 'check')} could not be made.")] if not_run else []
+    return [*page, line(), *unsure, verdict]
+
+
+def _meaning(result: CheckResult) -> str:
+    if result.status == "failed" and result.severity != "error":
+        return "warning"
+    return STATES.get(result.status, "plain")

@@ -1,0 +1,75 @@
+"""The plan as a page: by phase and component what changes, what stands in for what, and what blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from installers.core.errors import Failure
+from installers.core.model import Blocked, Change, Decision, Deferred, masked
+from olares_cli.ui.amounts import counted
+from olares_cli.ui.text import Line, Span, Table, line
+
+if TYPE_CHECKING:
+    from olares_cli.verbs import Plan, Substitute
+
+Block = Line | Table
+
+
+def plan_page(plan: Plan, *, verbosity: int = 0) -> list[Block]:
+    """The blocks of a plan's page; with -v also what is as it should be."""
+    page: list[Block] = []
+    phase = component = ""
+    for item in plan.items:
+        rows = list(_decision_rows(item.step.resource.key, item.decision, verbosity=verbosity))
+        if not rows:
+            continue
+        if item.step.phase != phase:
+            phase, component = item.step.phase, ""
+            page += [line(), line(Span(phase, "strong"))] if page else [line(Span(phase, "strong"))]
+        if item.step.component != component:
+            component = item.step.component
+            page.append(line(f"  {component}"))
+        page += rows
+    return [*page, *substitute_lines(plan.substitutes), *([line()] if page else []), totals(plan)]
+
+
+def _decision_rows(key: str, decision: Decision, *, verbosity: int) -> Iterable[Line]:
+    if isinstance(decision, Change):
+        for action in decision.actions:
+            yield line(
+                Span("    ~ ", "change"), masked(action.describe()), Span(f"  ({masked(decision.why)})", "faint")
+            )
+    elif isinstance(decision, Deferred):
+        kinds = ", ".join(dict.fromkeys(may.kind for may in decision.may_become)) or "nothing"
+        yield line(
+            Span("    … ", "waiting"), f"{key}: decided once there is {decision.until}", Span(f"  ({kinds})", "faint")
+        )
+    elif isinstance(decision, Blocked):
+        failure = Failure(decision.id, **decision.fields)
+        yield line(Span("    ! ", "bad"), f"{key}: {failure.what} ", Span(f"[{failure.id}]", "strong"))
+        yield line(f"        {failure.next}")
+    elif verbosity > 0:
+        yield line(Span("    = ", "good"), key, Span(f"  ({decision.why})", "faint"))
+
+
+def substitute_lines(substitutes: Iterable[Substitute]) -> list[Block]:
+    """What stands in for what, with every ability that is missing."""
+    found: list[Block] = [line(f"  {text}") for text in map(substitute_text, substitutes)]
+    return [line(), line(Span("Substitutes", "strong")), *found] if found else []
+
+
+def substitute_text(substitute: Substitute) -> str:
+    lacks = f"lacks {', '.join(substitute.lacks)}" if substitute.lacks else "lacks nothing we know of"
+    return f"{substitute.name} for {substitute.stands_for}: {lacks}"
+
+
+def totals(plan: Plan) -> Line:
+    changes = sum(len(i.decision.actions) for i in plan.changes() if isinstance(i.decision, Change))
+    later, blocked = len(plan.deferred()), len(plan.blocked())
+    if not (changes or later or blocked):
+        return line(Span("Nothing to do", "good"), ": everything is as it should be.")
+    parts = [counted(changes, "change")]
+    parts += [f"{later} decided later"] if later else []
+    parts += [f"{blocked} blocked"] if blocked else []
+    return line(Span("Plan", "strong"), f": {', '.join(parts)}.")
