@@ -25,13 +25,14 @@ from installers.core.facts.platform import Architecture, DefaultAddress, Hostnam
 from installers.core.host.kube import KubeWriter
 from installers.core.host.kubeconfig import ADMIN
 from installers.core.host.local import LocalHost, LocalProbe
-from installers.core.model import Blocked, Change, Deferred, Fact, Probe, Resource, Satisfied, Step, Unknown
+from installers.core.host.mounts import mount_points
+from installers.core.model import Blocked, Change, Deferred, Fact, Kept, Probe, Resource, Satisfied, Step, Unknown
 from installers.core.model.events import Emit
 from installers.core.resources.files import File
 from installers.phases import PHASES, phase_of
 from installers.precheck.check import CheckResult
 from installers.precheck.run import precheck as run_checks
-from installers.site import INSTALLATION, LOCK, Node, Paths, Site
+from installers.site import INSTALLATION, LOCK, MACHINE, Node, Paths, Site
 
 CODEC = ActionCodec(ARTIFACT_ACTIONS)
 SELF = "installation"
@@ -120,7 +121,7 @@ def install(
     probe = LocalProbe()
     paths = options.site.paths
     engine.claim_installation(INSTALLATION, paths.state)
-    _require_host(probe)
+    _require_host(options.site, probe)
     site = resolve(options.site, probe)
     return engine.install(_bench(options, emit), _steps(options, site, probe), verb=verb, saved=saved_plan)
 
@@ -143,8 +144,13 @@ def uninstall(options: Options, *, emit: Emit, everything: Literal["keep-data", 
     paths = options.site.paths
     engine.claim_installation(INSTALLATION, paths.state)
     result = engine.take_back(_bench(options, emit), verb="uninstall", choose=engine.everything)
-    if result.status == "done":
+    # What failed to go stays in the journal for the next try; what a user had changed is settled.
+    if result.status in ("done", "left") and not engine.remaining(paths.journal):
         _remove_own(paths, everything)
+        if everything == "all":
+            return replace(result, kept=())
+        volumes = (Kept(paths.volumes, "user data"),) if Path(paths.volumes).is_dir() else ()
+        return replace(result, kept=(*result.kept, *volumes))
     return result
 
 
@@ -213,10 +219,12 @@ def _known(fact: Fact[Any], probe: Probe) -> Any:
     return value
 
 
-def _require_host(probe: Probe) -> None:
-    """Services need systemd; where there is none a machine is the way."""
+def _require_host(site: Site, probe: Probe) -> None:
+    """Services need systemd; what is past its upstream life needs a machine, or somebody's word."""
     if SystemdRunning().load(probe) is not True:
         raise Failure("OLR-PLAN-004")
+    if site.source == "debian" and not site.accept_eol and probe.stat(MACHINE) is None:
+        raise Failure("OLR-PLAN-005")
 
 
 def _components(site: Site) -> tuple[Component, ...]:
@@ -288,11 +296,13 @@ def _remove_own(paths: Paths, everything: Literal["keep-data", "all"]) -> None:
     """The program's own traces, once nothing on the machine is its work any more."""
     for path in (paths.journal, f"{paths.journal}-journal"):
         Path(path).unlink(missing_ok=True)
-    doomed = [paths.before, paths.built, paths.logs, paths.run]
+    doomed = [paths.before, paths.built, paths.cache, paths.logs, paths.run]
     if everything == "all":
-        doomed += [paths.volumes, paths.secrets, paths.cache]
+        doomed += [paths.volumes, paths.secrets]
+    # In a machine cache and ledger are shared with the computer around it: what is mounted is not ours.
+    mounted = mount_points(Path("/proc/self/mountinfo").read_text())
     for directory in doomed:
-        if not Path(directory).is_mount():
+        if not any(point == directory or point.startswith(f"{directory}/") for point in mounted):
             shutil.rmtree(directory, ignore_errors=True)
     for directory in (paths.state, str(Path(paths.config).parent)):
         if Path(directory).is_dir() and not any(Path(directory).iterdir()):

@@ -16,6 +16,9 @@ LOCK = "/run/olares/lock"
 INSTALLATION = "/etc/olares/installation"
 """Names the state directory of this host's installation; a run with another one is refused."""
 
+MACHINE = "/usr/local/lib/olares-machine"
+"""Present in every machine we make, and nowhere else."""
+
 PROGRAM = "/opt/olares"
 """Where the program lives on a host it manages."""
 

@@ -36,10 +36,21 @@ def carry_out(session: Session, request: Request) -> int:
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     if not own_unit():
         return _here(session, request)
+    if request.verb == "uninstall":
+        load_pages(session)
     RunFile(log).close()
     with Path(log).open("rb", buffering=0) as file:
         start(request, id, directory=session.paths.run)
         return follow(session, Follower(file, log))
+
+
+def load_pages(session: Session) -> None:
+    """Load what telling the end takes while it is still there: an uninstall removes this program last."""
+    import msgspec.json  # noqa: F401
+
+    if session.draws(session.err):
+        import rich.table
+        import rich.text  # noqa: F401
 
 
 def _here(session: Session, request: Request) -> int:

@@ -14,6 +14,7 @@ from types import FrameType
 from installers.core.errors import Failure, Interrupted
 from installers.core.host.scopes import boot_id, start_time
 from installers.core.model.events import Emit
+from installers.core.remote import bootstrap
 from olares_cli import verbs
 from olares_cli.here import options_for
 from olares_cli.runs.records import Process, Record, Result, encode, result_of, trouble
@@ -76,8 +77,9 @@ def perform(session: Session, request: Request, *, show: Show | None = None) -> 
         raise
     tell(result)
     file.close()
-    if request.verb == "uninstall" and result.status in ("done", "left"):
+    if request.verb == "uninstall" and not Path(session.paths.journal).exists():
         file.forget()
+        bootstrap.remove()
     return result
 
 

@@ -30,6 +30,9 @@ class NoProcesses:
     def opened(self, scope: Scope) -> NoReturn:
         raise AssertionError
 
+    def interrupted(self) -> bool:
+        return False
+
     def closed(self, scope: Scope) -> NoReturn:
         raise AssertionError
 

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from installers.core.actions.base import BaseAction
-from installers.core.actions.files import RestorePath
+from installers.core.actions.files import RestorePath, keep_before, make_parents
 from installers.core.errors import Failure
 from installers.core.facts.certificates import CertificateAt, CertificateState, now
-from installers.core.facts.files import BeforeImage, before_image, ids_of, missing_parents
+from installers.core.facts.files import BeforeImage, before_image, ids_of
 from installers.core.model import DONE, Action, Host, Irreversible, Left, Outcome, Probe
 
 EARLY = 5
@@ -23,22 +23,11 @@ def _serial(mark: str) -> int:
     return int(mark + secrets.token_hex(8), 16)
 
 
-def _store(host: Host, path: str) -> None:
-    """Keep a file about to be replaced in the root-only store, if it is not world-readable."""
-    before = before_image(host, path)
-    if before.store and host.stat(before.store) is None:
-        directory = before.store.rpartition("/")[0]
-        for parent in reversed(missing_parents(host, before.store)):
-            host.mkdir(parent, mode=0o700 if parent == directory else 0o755)
-        host.write(before.store, host.read(path), mode=0o600)
-
-
 def _write(host: Host, stem: str, *, certificate: bytes, key: bytes, uid: int = 0, gid: int = 0) -> None:
     """The certificate first: a key without a certificate is never ours, so nothing of a crash stays."""
-    for parent in reversed(missing_parents(host, f"{stem}.crt")):
-        host.mkdir(parent)
+    make_parents(host, f"{stem}.crt")
     for suffix in (".crt", ".key"):
-        _store(host, stem + suffix)
+        keep_before(host, before_image(host, stem + suffix), stem + suffix)
     host.write(f"{stem}.crt", certificate, mode=0o644, uid=uid, gid=gid)
     host.write(f"{stem}.key", key, mode=0o600, uid=uid, gid=gid)
 

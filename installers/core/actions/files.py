@@ -40,28 +40,41 @@ def clear_half_written(host: Host, path: str) -> None:
 
 
 def make_parents(host: Host, path: str) -> None:
+    """The missing directories above a path, each whole at once.
+
+    Cut off while one is made, it would else stay closed to everybody but root: a later run finds it there
+    and looks no further.
+    """
     for parent in reversed(missing_parents(host, path)):
-        host.mkdir(parent)
+        staged = temporary_name(parent)
+        host.mkdir(staged)
+        host.move(staged, parent)
 
 
 def _remove_empty(host: Host, directories: tuple[str, ...]) -> None:
     """Take away directories we made on the way, as far as they are empty."""
     for directory in directories:
         if host.stat(directory) is None:
+            clear_half_written(host, directory)
             continue
         if host.listdir(directory):
             return
         host.remove(directory)
 
 
+def _make_store(host: Host, directory: str) -> None:
+    """A root-only directory of our own state, which no undo takes away."""
+    for parent in reversed(missing_parents(host, directory)):
+        host.mkdir(parent)
+    if host.stat(directory) is None:
+        host.mkdir(directory, mode=0o700)
+
+
 def keep_before(host: Host, before: BeforeImage, path: str) -> None:
     """Fill the root-only store with a file about to be overwritten."""
     if not before.store or host.stat(before.store) is not None:
         return
-    store = before.store.rpartition("/")[0]
-    make_parents(host, store)
-    if host.stat(store) is None:
-        host.mkdir(store, mode=0o700)
+    _make_store(host, before.store.rpartition("/")[0])
     host.write(before.store, host.read(path), mode=0o600)
 
 
@@ -411,10 +424,7 @@ class MoveAside(BaseAction):
         if host.stat(self.path) is None:
             return DONE
         place = self._place(host)
-        aside = place.rpartition("/")[0]
-        make_parents(host, aside)
-        if host.stat(aside) is None:
-            host.mkdir(aside, mode=0o700)
+        _make_store(host, place.rpartition("/")[0])
         host.move(self.path, place)
         return DONE
 

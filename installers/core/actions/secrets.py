@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from installers.core.actions.base import BaseAction
+from installers.core.actions.files import make_parents
 from installers.core.facts.files import missing_parents
 from installers.core.facts.secrets import SecretPresent
 from installers.core.host.secrets import secret_path
@@ -43,9 +44,9 @@ class GenerateSecret(BaseAction):
         path = secret_path(paths, self.name)
         if SecretPresent(self.name).load(host) is True:
             return DONE
+        make_parents(host, paths.secrets)
         for parent in reversed(missing_parents(host, path)):
-            inside = parent == paths.secrets or parent.startswith(f"{paths.secrets}/")
-            host.mkdir(parent, mode=0o700 if inside else 0o755)
+            host.mkdir(parent, mode=0o700)
         value = "".join(secrets.choice(ALPHABET) for _ in range(self.length))
         host.write(path, value.encode(), mode=0o600)
         return DONE

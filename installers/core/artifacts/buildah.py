@@ -151,7 +151,8 @@ def hidden_cache(folder: Path, run: Run) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_SH)
         if not _CONTAINERS.exists():
             made.touch()
-            _CONTAINERS.mkdir(parents=True)
+            # Another build may make it at the same moment.
+            _CONTAINERS.mkdir(parents=True, exist_ok=True)
         run(["mount", "--bind", str(private), str(_CONTAINERS)], timeout=60)
         try:
             yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from installers.core.artifacts.recipes import Planned
 from installers.core.component.load import Component
@@ -11,10 +11,11 @@ from installers.core.component.values import Platform, Values
 from installers.core.errors import Failure
 from installers.core.facts.objects import ref_of
 from installers.core.model import Resource, Step
-from installers.core.resources.artifacts import Built, Fetched
+from installers.core.resources.artifacts import Binary, Built, Fetched
+from installers.core.resources.base import BaseResource
 from installers.core.resources.objects import Objects
 from installers.core.resources.packages import Packages, Provides, merged
-from installers.core.resources.recipes import BuildTools, BuiltImage
+from installers.core.resources.recipes import BuiltImage, OnlyFor
 from installers.core.resources.secrets import GeneratedSecret
 from installers.core.resources.wait import Rollout
 from installers.site import Site
@@ -24,6 +25,8 @@ ARTIFACTS = "artifacts"
 
 TOOLS = ("buildah", "mmdebstrap")
 """Debian packages that recipes are made with."""
+
+BUILD_TOOLS = Packages(*TOOLS).key
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,13 @@ def build_steps(wanted: Sequence[Wanted], site: Site, platform: Platform) -> lis
     recipes = _Recipes(platform)
     chains = [(one, list(_resources(one.component, site, recipes, published))) for one in wanted]
     packages = _packages(chains)
-    steps: list[Step] = [*recipes.steps(site), *packages.steps]
+    binaries = [resource for _, chain in chains for resource in chain if isinstance(resource, Binary)]
+    steps: list[Step] = [*recipes.steps(site, binaries), *packages.steps]
     ends: dict[str, frozenset[str]] = {}
     for one, chain in chains:
         before = frozenset().union(*(ends[name] for name in one.component.manifest.requires))
         before |= packages.key_of.get(one.phase, frozenset())
-        steps += _chain(one, chain, before, recipes, ends)
+        steps += _chain(one, chain, before, ends)
     return steps
 
 
@@ -69,42 +73,58 @@ class _Recipes:
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
-        self._planned: dict[str, tuple[Planned, Component]] = {}
+        self._planned: dict[str, tuple[Planned, str]] = {}
 
     def of(self, component: Component, name: str) -> Planned:
         planned = component.recipe(name, release=self.platform.release, arch=self.platform.arch)
-        self._planned.setdefault(planned.name, (planned, component))
+        self._planned.setdefault(planned.name, (planned, component.name))
         return planned
 
-    def steps(self, site: Site) -> list[Step]:
-        """Background steps: the tools, then what a recipe is made of, then the recipe. Nothing else holds them up."""
-        done: set[str] = set()
-        rows = self._planned.values()
-        steps = [step for planned, component in rows for step in self._with_inputs(planned, component, site, done)]
-        builds = tuple(step.resource for step in steps if isinstance(step.resource, Built))
-        tools = BuildTools(Packages(*TOOLS), builds)
-        return [Step(tools, "packages", ARTIFACTS), *(_after(step, tools) for step in steps)]
+    def steps(self, site: Site, binaries: Sequence[Binary]) -> list[Step]:
+        """Background steps: tools, downloads, inputs, recipes. Nothing else holds them up.
 
-    def _with_inputs(self, planned: Planned, component: Component, site: Site, done: set[str]) -> Iterator[Step]:
-        if planned.name in done:
-            return
-        done.add(planned.name)
-        after: list[str] = []
-        for used in planned.uses:
-            yield from self._with_inputs(used, component, site, done)
-            after.append(Built(used, site.paths).key)
-        for pin in planned.pins:
-            fetched = Fetched(pin, site.paths)
-            after.append(fetched.key)
-            if fetched.key not in done:
-                done.add(fetched.key)
-                yield Step(fetched, component.name, ARTIFACTS, background=True)
-        yield Step(Built(planned, site.paths), component.name, ARTIFACTS, frozenset(after), background=True)
+        ``binaries``: programs on the host, which make a build's files needless while they are in place.
+        """
+        rows = [(self._built(planned, site, binaries), owner) for planned, owner in self._planned.values()]
+        builds = tuple(built for built, _ in rows)
+        steps = [Step(OnlyFor(Packages(*TOOLS), builds), "packages", ARTIFACTS)]
+        for built, owner in rows:
+            for resource in (*self._inputs(built, builds, site), built):
+                if all(step.resource.key != resource.key for step in steps):
+                    steps.append(Step(resource, owner, ARTIFACTS, _made_of(resource, site), background=True))
+        return steps
+
+    def _built(self, planned: Planned, site: Site, binaries: Sequence[Binary]) -> Built:
+        installed = tuple((one.path, one.name) for one in binaries if one.source == planned)
+        return Built(planned, site.paths, installed)
+
+    def _inputs(self, built: Built, builds: tuple[Built, ...], site: Site) -> Iterator[BaseResource]:
+        """What a recipe is made of, deepest first, each only as long as something is to be built from it."""
+
+        def users(name: str) -> tuple[Built, ...]:
+            return tuple(one for one in builds if name in _closure(one.planned))
+
+        for used in built.planned.uses:
+            if used.name not in self._planned:
+                inner = Built(used, site.paths)
+                yield from self._inputs(inner, builds, site)
+                yield OnlyFor(inner, users(used.name))
+        for pin in built.planned.pins:
+            yield OnlyFor(Fetched(pin, site.paths), users(built.planned.name))
 
 
-def _after(step: Step, tools: BuildTools) -> Step:
-    """Builds need their tools; downloads do not."""
-    return replace(step, after=step.after | {tools.key}) if isinstance(step.resource, Built) else step
+def _closure(planned: Planned) -> frozenset[str]:
+    """The names of a recipe and of all it is made of."""
+    return frozenset({planned.name}).union(*(_closure(used) for used in planned.uses))
+
+
+def _made_of(resource: BaseResource, site: Site) -> frozenset[str]:
+    """Keys of the steps a build comes after; a download comes after nothing."""
+    inner = resource.resource if isinstance(resource, OnlyFor) else resource
+    if not isinstance(inner, Built):
+        return frozenset()
+    used = (Built(one, site.paths).key for one in inner.planned.uses)
+    return frozenset({*used, *(Fetched(pin, site.paths).key for pin in inner.planned.pins), BUILD_TOOLS})
 
 
 def _resources(
@@ -195,7 +215,6 @@ def _chain(
     one: Wanted,
     chain: Iterable[Resource],
     before: frozenset[str],
-    recipes: _Recipes,
     ends: dict[str, frozenset[str]],
 ) -> Iterator[Step]:
     """One resource after another, each also after what it is made of."""

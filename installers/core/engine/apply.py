@@ -193,7 +193,9 @@ class _Run:
             )
             began = time.time()
             context.emit(ActionStarted(at=began, seq=seq, key=key, kind=action.kind, what=what))
-            action.execute(context.host_for(seq, key))
+            # What a later run would wait for must not be cut short by this one either.
+            host = context.host_for(seq, key) if action.patience else context.host_to_cut(seq, key)
+            action.execute(host)
             context.journal.complete(seq)
             self.applied.count()
             seconds = time.time() - began

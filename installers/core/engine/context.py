@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from installers.core.engine.journal import Journal
 from installers.core.engine.plan import Codec
+from installers.core.errors import Interrupted
 from installers.core.host.scopes import Scope
 from installers.core.model import Host, Probe
 from installers.core.model.events import Emit, Progress
@@ -19,13 +20,14 @@ QUIET = 0.2
 
 @dataclass(slots=True)
 class Children:
-    """Journals the processes of one action and passes on its progress."""
+    """Journals the processes of one action and passes on its progress. ``stop``: what may cut it short."""
 
     journal: Journal
     seq: int
     key: str
     emit: Emit
     run: int = 0
+    stop: threading.Event | None = None
     _last: float = 0.0
     _count: int = 0
 
@@ -40,7 +42,13 @@ class Children:
     def closed(self, scope: Scope) -> None:
         self.journal.close_scope(scope)
 
+    def interrupted(self) -> bool:
+        return self.stop is not None and self.stop.is_set()
+
     def progress(self, done: int, total: int | None, unit: str, text: str = "") -> None:
+        if self.interrupted():
+            # Waits report here at every look, so this is where one ends early.
+            raise Interrupted
         now = time.monotonic()
         if now - self._last >= QUIET or done == total:
             self._last = now
@@ -65,4 +73,9 @@ class Context:
     workers: int = 6
 
     def host_for(self, seq: int, key: str) -> Host:
+        """A host whose processes run to their end."""
         return self.host(Children(self.journal, seq, key, self.emit, self.run))
+
+    def host_to_cut(self, seq: int, key: str) -> Host:
+        """A host whose processes end when the run is to stop."""
+        return self.host(Children(self.journal, seq, key, self.emit, self.run, self.stop))

@@ -74,8 +74,8 @@ class FactStore:
         self.predicted: set[Fact[Any]] = set()
 
     def load(self, facts: Iterable[Fact[Any]]) -> None:
-        """Read what is not known yet, in parallel."""
-        missing = [fact for fact in dict.fromkeys(facts) if fact not in self._answers]
+        """Read what is not known yet, in parallel; costly facts wait until a decision asks for them."""
+        missing = [fact for fact in dict.fromkeys(facts) if fact not in self._answers and not _costly(fact)]
         if len(missing) == 1:
             self._answers[missing[0]] = self._read(missing[0])
         elif missing:
@@ -100,24 +100,35 @@ class FactStore:
         """Answer a fact from the journal."""
         self._answers[fact] = value
 
+    def answer(self, fact: Fact[Any]) -> Any:
+        """A fact's value or ``Unknown``, read now if it was not yet."""
+        if fact not in self._answers:
+            self._answers[fact] = self._read(fact)
+        return self._answers[fact]
+
     def view(self, needs: tuple[Fact[Any], ...]) -> View:
-        return View(self._answers, frozenset(needs))
+        return View(self, frozenset(needs))
+
+
+def _costly(fact: Fact[Any]) -> bool:
+    """Whether reading a fact takes long and most decisions come to an end without it."""
+    return bool(getattr(fact, "costly", False))
 
 
 class View:
     """What one decision may see: only the facts its resource said it needs."""
 
-    def __init__(self, answers: Mapping[Fact[Any], Any], needs: frozenset[Fact[Any]]) -> None:
-        self._answers = answers
+    def __init__(self, store: FactStore, needs: frozenset[Fact[Any]]) -> None:
+        self._store = store
         self._needs = needs
 
     def __getitem__(self, fact: Fact[T]) -> T:
         if fact not in self._needs:
             raise LookupError(f"{fact} is not among the needs of this resource")
-        answer = self._answers[fact]
+        answer = self._store.answer(fact)
         if isinstance(answer, Unknown):
             raise FactUnknown(fact, answer.reason)
         return answer  # type: ignore[no-any-return]
 
     def __contains__(self, fact: Fact[object]) -> bool:
-        return fact in self._needs and not isinstance(self._answers.get(fact), Unknown)
+        return fact in self._needs and not isinstance(self._store.answer(fact), Unknown)

@@ -70,6 +70,15 @@ def unfinished(journal_path: str) -> bool:
         journal.close()
 
 
+def remaining(journal_path: str) -> int:
+    """How many actions are still on the machine by our hand."""
+    journal = Journal(journal_path, mode="read")
+    try:
+        return len(journal.rows(*LIVE))
+    finally:
+        journal.close()
+
+
 def last_changes(journal_path: str) -> dict[str, float]:
     """When each component last changed, in seconds since the epoch."""
     journal = Journal(journal_path, mode="read")

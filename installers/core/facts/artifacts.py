@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from installers.core.model import Probe, Unknown
 
@@ -30,6 +31,8 @@ def held(probe: Probe, path: str, *, sha256: str, size: int) -> Held:
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
     """A fetched file in the cache, by the digest the index gives it. Value: ``Held``."""
+
+    costly: ClassVar[bool] = True
 
     path: str
     sha256: str
@@ -76,19 +79,35 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
+class BuiltRecord:
+    """What the ledger says was built from a recipe; None before the first build."""
+
+    record: str
+
+    def load(self, probe: Probe) -> Built | Unknown | None:
+        if probe.stat(self.record) is None:
+            return None
+        try:
+            return parse_built(probe.read(self.record).decode())
+        except (ValueError, KeyError, TypeError) as error:
+            return Unknown(f"{self.record} cannot be read as a record of a build: {error}")
+
+
+@dataclass(frozen=True, slots=True)
 class BuiltEntry:
     """What was built from a recipe: ``record`` is the ledger's file, ``folder`` the cache's directory."""
+
+    costly: ClassVar[bool] = True
 
     record: str
     folder: str
 
     def load(self, probe: Probe) -> Holding | Unknown:
-        if probe.stat(self.record) is None:
+        built = BuiltRecord(self.record).load(probe)
+        if built is None:
             return Holding(None, Held.ABSENT)
-        try:
-            built = parse_built(probe.read(self.record).decode())
-        except (ValueError, KeyError, TypeError) as error:
-            return Unknown(f"{self.record} cannot be read as a record of a build: {error}")
+        if isinstance(built, Unknown):
+            return built
         states = [held(probe, f"{self.folder}/{file.name}", sha256=file.sha256, size=file.size) for file in built.files]
         worst = next((s for s in (Held.ABSENT, Held.DIFFERS) if s in states), Held.GOOD)
         return Holding(built, worst)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import ClassVar
 
 from installers.core.model import Output, Probe, Query, Unknown
 from installers.site import Paths
@@ -73,6 +74,8 @@ class PackageTransaction:
 
     Package lists are our own, below the cache directory: the system's are neither read nor changed.
     """
+
+    costly: ClassVar[bool] = True
 
     names: tuple[str, ...]
     release: str = ""

@@ -143,13 +143,13 @@ def _workload(item: Object) -> Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectPresent:
-    """Whether an object exists; False also without a cluster."""
+class ObjectsPresent:
+    """Whether all of these objects exist; False also without a cluster."""
 
-    ref: Ref
+    refs: tuple[Ref, ...]
 
     def load(self, probe: Probe) -> bool | Unknown:
-        return find(probe, self.ref) is not None
+        return all(find(probe, ref) is not None for ref in self.refs)
 
 
 @dataclass(frozen=True, slots=True)

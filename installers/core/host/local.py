@@ -75,7 +75,7 @@ class LocalProbe:
         while not at.exists():
             at = at.parent
         found = os.statvfs(at)
-        return found.f_bfree * found.f_frsize
+        return found.f_bavail * found.f_frsize
 
     def query(self, query: Query) -> Output:
         if self._root:

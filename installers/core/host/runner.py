@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO
 
-from installers.core.errors import Failure
+from installers.core.errors import Failure, Interrupted
 from installers.core.host.scopes import GRACE, MARK, Scope, Scopes, boot_id, end, has_systemd, start_time
 from installers.core.model import Output, secrets_in
 
@@ -99,7 +99,7 @@ def run_process(
     child = _Child(program, list(argv), environment, scopes)
     try:
         process = child.start(subprocess.DEVNULL if input is None else subprocess.PIPE)
-        finished = _pump(process, streams, input or b"", timeout)
+        finished = _pump(process, streams, input or b"", timeout, scopes.interrupted if scopes else None)
     except BaseException:
         child.kill()
         raise
@@ -217,7 +217,13 @@ def _group(name: str, pid: int) -> Scope:
     return Scope(name, "group", "", pid, start_time(pid), boot_id())
 
 
-def _pump(process: subprocess.Popen[bytes], streams: tuple[Stream, Stream], input: bytes, timeout: float) -> bool:
+def _pump(
+    process: subprocess.Popen[bytes],
+    streams: tuple[Stream, Stream],
+    input: bytes,
+    timeout: float,
+    interrupted: Callable[[], bool] | None,
+) -> bool:
     """Feed and read a process until it ends; False when ``timeout`` seconds have passed before."""
     deadline = time.monotonic() + timeout
     ended: float | None = None
@@ -229,6 +235,8 @@ def _pump(process: subprocess.Popen[bytes], streams: tuple[Stream, Stream], inpu
             os.set_blocking(process.stdin.fileno(), False)
             selector.register(process.stdin, selectors.EVENT_WRITE, _Writer(process.stdin, memoryview(input)))
         while selector.get_map():
+            if interrupted is not None and interrupted():
+                raise Interrupted
             now = time.monotonic()
             if ended is None and process.poll() is not None:
                 ended = now

@@ -54,6 +54,9 @@ class Scopes(Protocol):
     def closed(self, scope: Scope) -> None:
         """The scope's process has ended and its result is known; nobody needs to look for it any more."""
 
+    def interrupted(self) -> bool:
+        """Whether the run is to stop and this action may be cut short; asked ten times a second."""
+
 
 def boot_id() -> str:
     """The kernel's name for this boot."""

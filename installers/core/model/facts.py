@@ -20,7 +20,11 @@ class Unknown:
 
 
 class Fact(Hashable, Protocol[T_co]):
-    """A frozen question. ``load`` reads through the probe; parsing is a pure function beside it."""
+    """A frozen question. ``load`` reads through the probe; parsing is a pure function beside it.
+
+    A class variable ``costly = True`` says that reading takes long and is put off until a decision
+    asks for it.
+    """
 
     def load(self, probe: Probe) -> T_co | Unknown: ...
 

@@ -66,6 +66,16 @@ def link(release: Path) -> None:
         aside.rename(where)
 
 
+def remove() -> None:
+    """Take this program off the host, where it was put by this file. Nothing can be imported after that."""
+    if not Path(sys.prefix).is_relative_to(PROGRAM):
+        return
+    for path in (LINKS / name for name in COMMANDS):
+        if path.is_symlink() and path.readlink().is_relative_to(PROGRAM):
+            path.unlink()
+    shutil.rmtree(PROGRAM)
+
+
 def main(arguments: list[str]) -> None:
     if sys.version_info < OLDEST:
         raise SystemExit(

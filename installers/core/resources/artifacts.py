@@ -10,7 +10,8 @@ from installers.core.artifacts.actions import BuildRecipe, FetchArtifact, Instal
 from installers.core.artifacts.cache import Cache
 from installers.core.artifacts.index import Pinned
 from installers.core.artifacts.recipes import Planned
-from installers.core.facts.artifacts import BuiltEntry, CacheEntry, Held
+from installers.core.facts.artifacts import Built as Record
+from installers.core.facts.artifacts import BuiltEntry, BuiltRecord, CacheEntry, Held
 from installers.core.facts.files import PathInfo, PathState
 from installers.core.facts.images import ContainerImages
 from installers.core.model import Action, Change, Decision, Deferred, Fact, Facts, May, Satisfied
@@ -25,6 +26,11 @@ def built_entry(planned: Planned, paths: Paths) -> BuiltEntry:
     cache = Cache(Path(paths.cache), Path(paths.built))
     folder = cache.root / cache.folder(planned.name, planned.key)
     return BuiltEntry(str(cache.record_path(planned.name, planned.key)), str(folder))
+
+
+def built_record(planned: Planned, paths: Paths) -> BuiltRecord:
+    """The fact about what the ledger says of a recipe."""
+    return BuiltRecord(built_entry(planned, paths).record)
 
 
 def built_path(planned: Planned, paths: Paths, *, file: str) -> str:
@@ -91,22 +97,23 @@ class Built(BaseResource):
 
     def needs(self) -> tuple[Fact[Any], ...]:
         images: tuple[Fact[Any], ...] = (ContainerImages(),) if self.planned.recipe.reference else ()
-        return (self.entry, *images, *(PathInfo(path) for path, _ in self.installed))
+        record = built_record(self.planned, self.paths)
+        return (record, self.entry, *images, *(PathInfo(path) for path, _ in self.installed))
 
     def decide(self, facts: Facts) -> Decision:
+        # Asked first: it needs no look at the bytes in the cache.
+        if self._in_use(facts, facts[built_record(self.planned, self.paths)]):
+            return Satisfied("in use already")
         holding = facts[self.entry]
         if holding.held is Held.GOOD:
             return Satisfied("in the cache")
-        if self._in_use(facts):
-            return Satisfied("in use already")
         planned, paths = self.planned, self.paths
         root = str(planned.folder).removesuffix(f"/{planned.name}")
         action = BuildRecipe(planned.name, planned.key, self.entry.folder, paths.cache, paths.state, root)
         # What it will be is not known before it is built: nothing is predicted, what uses it is deferred.
         return Change((action,), _WHY[holding.held] if holding.record else "never built here")
 
-    def _in_use(self, facts: Facts) -> bool:
-        record = facts[self.entry].record
+    def _in_use(self, facts: Facts, record: Record | None) -> bool:
         if record is None:
             return False
         if reference := self.planned.recipe.reference:
@@ -136,14 +143,14 @@ class Binary(BaseResource):
     def needs(self) -> tuple[Fact[Any], ...]:
         if isinstance(self.source, Pinned):
             return (PathInfo(self.path),)
-        return (PathInfo(self.path), built_entry(self.source, self.paths))
+        return (PathInfo(self.path), built_record(self.source, self.paths))
 
     def decide(self, facts: Facts) -> Decision:
         if isinstance(self.source, Pinned):
             member, path = self.source.member(self.name), f"{self.paths.cache}/{self.source.entry}"
             return self._compare(facts, InstallBinary(self.path, path, member.path, member.sha256, self.mode))
         path = built_path(self.source, self.paths, file=self.name)
-        record = facts[built_entry(self.source, self.paths)].record
+        record = facts[built_record(self.source, self.paths)]
         if record is None:
             until = f"{self.source.recipe.title} is built"
             return Deferred(until, (May(InstallBinary.kind, self.path),))

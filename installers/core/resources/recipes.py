@@ -1,4 +1,4 @@
-"""What recipes need before they are made, and their images in containerd afterwards."""
+"""What recipes need while they are made, and their images in containerd afterwards."""
 
 from __future__ import annotations
 
@@ -9,31 +9,34 @@ from installers.core.actions.images import ImportImage
 from installers.core.artifacts.recipes import IMAGE, Planned
 from installers.core.facts.images import ContainerImages
 from installers.core.model import Change, Decision, Deferred, Fact, Facts, May, Satisfied
-from installers.core.resources.artifacts import Built, built_entry, built_path
+from installers.core.resources.artifacts import Built, built_path, built_record
 from installers.core.resources.base import BaseResource
 from installers.core.resources.images import Image
-from installers.core.resources.packages import Packages
 from installers.site import Paths
 
 
 @dataclass(frozen=True, slots=True)
-class BuildTools(BaseResource):
-    """The packages that building needs, installed only when something has to be built."""
+class OnlyFor(BaseResource):
+    """A resource that matters only while one of these builds has something to do: its tools, its inputs."""
 
-    packages: Packages
+    resource: BaseResource
     builds: tuple[Built, ...]
 
     @property
     def key(self) -> str:
-        return "packages:build tools"
+        return self.resource.key
+
+    @property
+    def listens(self) -> tuple[str, ...]:
+        return self.resource.listens
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        return tuple(dict.fromkeys((*self.packages.needs(), *(fact for one in self.builds for fact in one.needs()))))
+        return tuple(dict.fromkeys((*self.resource.needs(), *(fact for one in self.builds for fact in one.needs()))))
 
     def decide(self, facts: Facts) -> Decision:
         if any(isinstance(one.decide(facts), Change) for one in self.builds):
-            return self.packages.decide(facts)
-        return Satisfied("nothing has to be built")
+            return self.resource.decide(facts)
+        return Satisfied("nothing has to be built from it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,10 @@ class BuiltImage(BaseResource):
         return (f"built:{self.planned.name}",)
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (ContainerImages(), built_entry(self.planned, self.paths))
+        return (ContainerImages(), built_record(self.planned, self.paths))
 
     def decide(self, facts: Facts) -> Decision:
-        record = facts[built_entry(self.planned, self.paths)].record
+        record = facts[built_record(self.planned, self.paths)]
         references = (self.reference, *self.planned.recipe.aliases)
         if record is None:
             may = tuple(May(ImportImage.kind, reference) for reference in references)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from installers.core.component.values import Values
 from installers.core.facts.platform import CgroupMode
-from installers.core.facts.results import FileContains, FilesPresent, HasLabel, NodeReady, ObjectPresent
+from installers.core.facts.results import FileContains, FilesPresent, HasLabel, NodeReady, ObjectsPresent
 from installers.core.model import Fact, Footprint, Kind, Ref, Resource
 from installers.core.resources.artifacts import Binary
 from installers.core.resources.command import GuardedCommand
@@ -23,20 +23,15 @@ CONFIG = "/etc/olares/kubeadm.yaml"
 ENDPOINT = "api.olares.internal"
 """The API server's name on this node: what kubeconfigs and certificates carry instead of an address."""
 
-CERTIFICATES = tuple(
-    f"{HOME}/pki/{name}"
-    for name in (
-        *("ca.crt", "ca.key", "apiserver.crt", "apiserver.key"),
-        *("apiserver-kubelet-client.crt", "apiserver-kubelet-client.key"),
-        *("front-proxy-ca.crt", "front-proxy-ca.key", "front-proxy-client.crt", "front-proxy-client.key"),
-        *("sa.key", "sa.pub"),
-    )
-)
+CERTIFICATES = ("ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client", "sa")
+"""Each a kubeadm phase of its own: two files, and a rerun refuses half a pair."""
+
 KUBECONFIGS = tuple(f"{HOME}/{name}.conf" for name in ("admin", "kubelet", "controller-manager", "scheduler"))
 STATIC_PODS = tuple(f"{HOME}/manifests/kube-{name}.yaml" for name in ("apiserver", "controller-manager", "scheduler"))
 KUBELET = ("/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env")
 CONFIG_MAPS = Kind("v1", "ConfigMap", "configmaps")
 DAEMON_SETS = Kind("apps/v1", "DaemonSet", "daemonsets")
+ROLE_BINDINGS = Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
 NODES = Kind("v1", "Node", "nodes", namespaced=False)
 RECORD = "it is the cluster's own record and goes with the cluster"
 
@@ -69,7 +64,7 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
         footprint=FOOTPRINT,
     )
     node = Ref(NODES, site.node.name)
-    yield Wait("the node is registered", ObjectPresent(node), deadline=180)
+    yield Wait("the node is registered", ObjectsPresent((node,)), deadline=180)
     yield from _records(site, node)
     yield Rollout(Ref(DAEMON_SETS, "kube-proxy", "kube-system"), deadline=180)
     yield Wait("the node is Ready", NodeReady(site.node.name), deadline=180)
@@ -95,13 +90,15 @@ def _configuration(site: Site) -> Template:
 
 
 def _phase(name: str, *words: str, files: tuple[str, ...]) -> GuardedCommand:
-    """A kubeadm phase that writes files, and whose undo removes exactly these."""
+    """A kubeadm phase that writes files. Cut off, it may leave half of them or a torn one: it starts over."""
+    remove = ("rm", "-f", "--", *files)
     return GuardedCommand(
         name=f"kubeadm {name}",
         argv=(f"{BIN}/kubeadm", "init", "phase", *words, "--config", CONFIG),
         done_when=FilesPresent(files),
         timeout=120,
-        undo_argv=("rm", "-f", "--", *files),
+        undo_argv=remove,
+        recover_argv=remove,
     )
 
 
@@ -109,16 +106,18 @@ def _files() -> Iterator[Resource]:
     """The phases that need nothing running. kubelet-start runs before there is a unit it could start."""
     for path in (HOME, f"{HOME}/pki", f"{HOME}/manifests", "/var/lib/kubelet"):
         yield Directory(path, mode=0o700 if path == f"{HOME}/manifests" else 0o755)
-    yield _phase("certs", "certs", "all", files=CERTIFICATES)
+    for name in CERTIFICATES:
+        ends = ("key", "pub") if name == "sa" else ("key", "crt")
+        yield _phase(f"certs {name}", "certs", name, files=tuple(f"{HOME}/pki/{name}.{end}" for end in ends))
     yield _phase("kubeconfig", "kubeconfig", "all", files=KUBECONFIGS)
     yield _phase("control-plane", "control-plane", "all", files=STATIC_PODS)
     yield _phase("kubelet-start", "kubelet-start", files=KUBELET)
 
 
 def _records(site: Site, node: Ref) -> Iterator[Resource]:
-    """The phases that write into the running cluster."""
+    """The phases that write into the running cluster; each is done when the last it writes is there."""
 
-    def phase(name: str, *words: str, done_when: Fact[bool]) -> GuardedCommand:
+    def phase(name: str, *words: str, done_when: Fact[bool], recover: tuple[str, ...] = ()) -> GuardedCommand:
         return GuardedCommand(
             name=f"kubeadm {name}",
             argv=(f"{BIN}/kubeadm", "init", "phase", *words, "--config", CONFIG),
@@ -126,16 +125,30 @@ def _records(site: Site, node: Ref) -> Iterator[Resource]:
             timeout=120,
             undo=RECORD,
             inside="cluster",
+            recover_argv=recover,
         )
 
-    kubeadm_config = Ref(CONFIG_MAPS, "kubeadm-config", "kube-system")
-    yield phase("upload-config", "upload-config", "all", done_when=ObjectPresent(kubeadm_config))
+    def system(kind: Kind, name: str) -> Ref:
+        return Ref(kind, name, "kube-system")
+
+    uploaded = (
+        system(CONFIG_MAPS, "kubeadm-config"),
+        system(CONFIG_MAPS, "kubelet-config-1.20"),
+        system(ROLE_BINDINGS, "kubeadm:kubelet-config-1.20"),
+    )
+    yield phase("upload-config", "upload-config", "all", done_when=ObjectsPresent(uploaded))
     label = "node-role.kubernetes.io/control-plane"
     yield phase("mark-control-plane", "mark-control-plane", done_when=HasLabel(node, label))
     yield phase(
         "kubelet-finalize",
         *("kubelet-finalize", "all"),
         done_when=FileContains(f"{HOME}/kubelet.conf", "/var/lib/kubelet/pki/kubelet-client-current.pem"),
+        # It writes the file and then restarts the kubelet.
+        recover=("systemctl", "try-restart", "kubelet.service"),
     )
-    kube_proxy = Ref(DAEMON_SETS, "kube-proxy", "kube-system")
-    yield phase("kube-proxy", "addon", "kube-proxy", done_when=ObjectPresent(kube_proxy))
+    proxy = (
+        system(DAEMON_SETS, "kube-proxy"),
+        system(CONFIG_MAPS, "kube-proxy"),
+        system(ROLE_BINDINGS, "kube-proxy"),
+    )
+    yield phase("kube-proxy", "addon", "kube-proxy", done_when=ObjectsPresent(proxy))

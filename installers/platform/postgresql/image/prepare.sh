@@ -3,7 +3,11 @@
 # Nor has it a client: psql and pg_isready are taken out of Debian's, which would bring all of perl along.
 set -eu
 cd /usr/lib/postgresql
-tr '{' '\n' <pg-symlinks.json |
+# The echo ends the last line, which read would otherwise drop.
+{
+    tr '{' '\n' <pg-symlinks.json
+    echo
+} |
     sed -n 's,.*"source":"native/\([^"]*\)"\,"target":"native/\([^"]*\)".*,\1 \2,p' |
     while read -r source target; do ln -s "/usr/lib/postgresql/$source" "$target"; done
 install -m 755 15/bin/psql 15/bin/pg_isready bin/

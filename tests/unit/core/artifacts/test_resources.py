@@ -15,7 +15,8 @@ from installers.core.facts.artifacts import BuiltEntry, BuiltFile, CacheEntry, H
 from installers.core.facts.files import PathInfo, PathState
 from installers.core.facts.images import ContainerImages
 from installers.core.model import Change, Decision, Deferred, May, Resource, Satisfied, Unknown
-from installers.core.resources.artifacts import Binary, Built, Fetched, built_entry
+from installers.core.resources.artifacts import Binary, Built, Fetched, built_path, built_record
+from installers.core.resources.recipes import OnlyFor
 from installers.site import Paths
 from tests.unit.core.cases import DATA, RecordedProbe
 from tests.unit.core.test_resource_cases import GivenFacts
@@ -46,6 +47,11 @@ def _record(planned: Planned, *, image: str = "") -> Record:
     return Record(planned.name, planned.key, files, 1.0, 2.0)
 
 
+def _held(built: Built, record: Record | None, state: Held) -> dict[Any, Any]:
+    """The two answers about a build: what the ledger says, and whether the cache has that."""
+    return {built_record(built.planned, PATHS): record, built.entry: Holding(record, state)}
+
+
 @pytest.mark.parametrize(("state", "why"), [(Held.ABSENT, "not in the cache"), (Held.DIFFERS, "not what was recorded")])
 def test_what_is_not_soundly_cached_is_fetched(nats: Pinned, state: Held, why: str) -> None:
     fetched = Fetched(nats, PATHS)
@@ -70,7 +76,7 @@ def test_a_fetched_package_is_not_needed_while_its_program_is_in_place(nats: Pin
 
 def test_a_recipe_is_built_once() -> None:
     built = Built(_plan("thing/build"), PATHS)
-    never = _decide(built, {built.entry: Holding(None, Held.ABSENT)})
+    never = _decide(built, _held(built, None, Held.ABSENT))
     assert isinstance(never, Change)
     (action,) = never.actions
     assert isinstance(action, BuildRecipe)
@@ -79,7 +85,7 @@ def test_a_recipe_is_built_once() -> None:
         built.planned.key,
         str(DATA / "artifacts/recipes"),
     )
-    good = _decide(built, {built.entry: Holding(_record(built.planned), Held.GOOD)})
+    good = _decide(built, _held(built, _record(built.planned), Held.GOOD))
     assert good == Satisfied("in the cache")
 
 
@@ -87,13 +93,13 @@ def test_a_recipe_is_built_once() -> None:
 def test_an_image_in_containerd_needs_no_cache(digest: str, decision: type[Decision]) -> None:
     built = Built(_plan("thing/image"), PATHS)
     record = _record(built.planned, image="sha256:abc")
-    answers = {built.entry: Holding(record, Held.ABSENT), ContainerImages(): {"localhost/thing:1": digest}}
+    answers = _held(built, record, Held.ABSENT) | {ContainerImages(): {"localhost/thing:1": digest}}
     assert isinstance(_decide(built, answers), decision)
 
 
 def test_an_image_of_unknown_origin_does_not_count() -> None:
     built = Built(_plan("thing/image"), PATHS)
-    answers = {built.entry: Holding(None, Held.ABSENT), ContainerImages(): {"localhost/thing:1": "sha256:abc"}}
+    answers = _held(built, None, Held.ABSENT) | {ContainerImages(): {"localhost/thing:1": "sha256:abc"}}
     assert isinstance(_decide(built, answers), Change)
 
 
@@ -112,13 +118,24 @@ def test_a_program_out_of_a_package(nats: Pinned) -> None:
 
 def test_a_program_out_of_a_build_waits_for_its_digest() -> None:
     planned = _plan("thing/build")
-    binary, entry = Binary("/usr/bin/thing", planned, PATHS, "thing"), built_entry(planned, PATHS)
-    before = _decide(binary, {PathInfo("/usr/bin/thing"): None, entry: Holding(None, Held.ABSENT)})
+    binary, record = Binary("/usr/bin/thing", planned, PATHS, "thing"), built_record(planned, PATHS)
+    before = _decide(binary, {PathInfo("/usr/bin/thing"): None, record: None})
     assert before == Deferred("Thing is built", (May("install-binary", "/usr/bin/thing"),))
-    after = _decide(binary, {PathInfo("/usr/bin/thing"): None, entry: Holding(_record(planned), Held.GOOD)})
+    after = _decide(binary, {PathInfo("/usr/bin/thing"): None, record: _record(planned)})
     assert isinstance(after, Change)
-    assert after.actions == (InstallBinary("/usr/bin/thing", f"{entry.folder}/thing", "", "d" * 64, 0o755),)
+    assert after.actions == (
+        InstallBinary("/usr/bin/thing", built_path(planned, PATHS, file="thing"), "", "d" * 64, 0o755),
+    )
     assert binary.made_of == (Built(planned, PATHS).key,)
+
+
+def test_what_serves_a_build_matters_only_while_something_is_to_be_built(nats: Pinned) -> None:
+    built = Built(_plan("thing/image"), PATHS)
+    fetched = OnlyFor(Fetched(nats, PATHS), (built,))
+    in_use = _held(built, _record(built.planned, image="sha256:abc"), Held.ABSENT)
+    in_use |= {ContainerImages(): {"localhost/thing:1": "sha256:abc"}, Fetched(nats, PATHS).entry: Held.ABSENT}
+    assert _decide(fetched, in_use) == Satisfied("nothing has to be built from it")
+    assert isinstance(_decide(fetched, in_use | {ContainerImages(): {}}), Change)
 
 
 def test_a_cache_entry_is_judged_by_its_digest() -> None:

@@ -56,6 +56,7 @@ def test_a_crashed_apt_blocks_the_next_until_dpkg_is_repaired(host: FakeHost) ->
         again.machine.crash_at(1, "inside", step=step)
         with pytest.raises(Crash):
             again.run(INSTALL, timeout=1)
+        again.machine.crash.disarm()
         if again.machine.dpkg.broken():
             blocked += 1
             assert again.run(INSTALL, timeout=1, ok=(100,)).code == 100

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from installers.core.errors import Failure
+from installers.core.errors import Failure, Interrupted
 from installers.core.host import runner, scopes
 from installers.core.host.runner import KEEP, run_process
 from installers.core.host.scopes import Scope, boot_id, settle, start_time, survivors
@@ -29,6 +29,7 @@ class Journal:
     opened_scopes: list[Scope] = field(default_factory=list)
     closed_scopes: list[Scope] = field(default_factory=list)
     program: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def name(self) -> str:
         return f"olares-test-{os.getpid()}-{len(self.opened_scopes)}"
@@ -37,6 +38,9 @@ class Journal:
         self.opened_scopes.append(scope)
         with open(f"/proc/{scope.pid}/cmdline") as file:  # noqa: PTH123
             self.program = file.read().split("\0")[0]
+
+    def interrupted(self) -> bool:
+        return self.stop.is_set()
 
     def closed(self, scope: Scope) -> None:
         self.closed_scopes.append(scope)
@@ -273,3 +277,12 @@ def test_a_units_processes_are_told_by_their_cgroup(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(scopes, "_PROC", tmp_path)
     assert survivors(Scope("olares-1", "systemd", "olares-1.scope", 0, 0, "boot")) == [101]
     assert start_time(101) == 777
+
+
+def test_a_run_that_is_to_stop_ends_what_may_be_cut_short() -> None:
+    journal = Journal()
+    threading.Timer(0.3, journal.stop.set).start()
+    with pytest.raises(Interrupted):
+        runner.run_process(["sleep", "30"], timeout=60, scopes=journal)
+    (scope,) = journal.closed_scopes
+    assert survivors(scope) == []

@@ -1,0 +1,1 @@
+"""Precheck: what must be so on a machine before anything is installed on it. Reads only."""

@@ -1,0 +1,91 @@
+"""Whether the kernel can run containers: features, control groups, security modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from installers.core.facts.conditions import Confinement, ReadOnlyCgroups
+from installers.core.facts.kernel import AVAILABLE, BUILT_IN, LOADED, Evidence, ModuleState
+from installers.core.facts.platform import CgroupMode
+from installers.core.model import Fact, Facts
+from installers.precheck.check import BaseCheck, Failed, Passed, Severity, Verdict
+
+FEATURES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "overlay": ("/proc/filesystems:overlay", ("overlay",)),
+    "br_netfilter": ("/proc/sys/net/bridge/bridge-nf-call-iptables", ("br_netfilter",)),
+    "nf_conntrack": ("/proc/sys/net/netfilter/nf_conntrack_max", ("nf_conntrack",)),
+    "iptables nat": ("/proc/net/ip_tables_targets:MASQUERADE", ("nft_chain_nat", "iptable_nat")),
+}
+"""A feature, where a kernel that has it shows it, and the modules that bring it, one of them enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelFeatures(BaseCheck):
+    """Overlay file systems, bridged traffic through iptables, connection tracking, address translation."""
+
+    id: ClassVar[str] = "kernel-features"
+    title: ClassVar[str] = "Kernel features"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        shown = (Evidence(where) for where, _ in FEATURES.values())
+        return (*shown, *(ModuleState(module) for _, modules in FEATURES.values() for module in modules))
+
+    def judge(self, facts: Facts) -> Verdict:
+        states = {name: _state(facts, where, modules) for name, (where, modules) in FEATURES.items()}
+        missing = [name for name, state in states.items() if state == "missing"]
+        if missing:
+            return Failed("OLR-PRE-012", {"missing": ", ".join(missing)})
+        return Passed(", ".join(f"{name} {state}" for name, state in states.items()))
+
+
+def _state(facts: Facts, where: str, modules: tuple[str, ...]) -> str:
+    """built-in, loaded, available or missing. What a module says is asked first: anyone may read that."""
+    states = [facts[ModuleState(module)] for module in modules]
+    for state in (LOADED, BUILT_IN, AVAILABLE):
+        if state in states and (state != AVAILABLE or Evidence(where) not in facts or not facts[Evidence(where)]):
+            return state
+    return BUILT_IN if facts[Evidence(where)] else "missing"
+
+
+V1 = frozenset({"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "pids"})
+V2 = frozenset({"cpu", "memory", "pids"})
+"""Controllers without which the kubelet or runc refuse to start containers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlGroups(BaseCheck):
+    """Control groups that can limit pods, and that we may write."""
+
+    id: ClassVar[str] = "cgroups"
+    title: ClassVar[str] = "Control groups"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (CgroupMode(), ReadOnlyCgroups())
+
+    def judge(self, facts: Facts) -> Verdict:
+        found = facts[CgroupMode()]
+        wanted = V2 if found.mode == "v2" else V1
+        mode = {"v1": "version 1", "v2": "version 2"}.get(found.mode, "version 1 beside an unused version 2 tree")
+        if missing := sorted(wanted - set(found.controllers)):
+            return Failed("OLR-PRE-013", {"mode": mode, "missing": ", ".join(missing)})
+        used = {"unified"} if found.mode == "v2" else V1
+        if locked := [name for name in facts[ReadOnlyCgroups()] if set(name.split(",")) & used]:
+            return Failed("OLR-PRE-014", {"locked": ", ".join(locked)})
+        return Passed(f"{mode}; {', '.join(sorted(wanted))} usable")
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityModules(BaseCheck):
+    """AppArmor and SELinux are said, and left alone."""
+
+    id: ClassVar[str] = "security-modules"
+    title: ClassVar[str] = "Security modules"
+    severity: ClassVar[Severity] = "info"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (Confinement(),)
+
+    def judge(self, facts: Facts) -> Verdict:
+        return Passed(", ".join(facts[Confinement()]) or "neither AppArmor nor SELinux is on")

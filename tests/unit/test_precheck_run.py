@@ -1,0 +1,216 @@
+"""All checks at once: on a fake Debian host, with answers that do not come, and with a journal of our own."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import yaml
+
+from installers.core.engine.journal import Journal
+from installers.core.facts.platform import Hostname
+from installers.core.model import Fact, Facts, Output, Probe, Query, Unknown
+from installers.install import Options, precheck
+from installers.precheck.capacity import BUILDING, KUBERNETES, MIB
+from installers.precheck.check import BaseCheck, CheckResult, Passed, Verdict
+from installers.precheck.network import PORTS
+from installers.precheck.run import checks, components_here, run
+from installers.site import Paths, Site
+from tests.fake.debian import debian
+from tests.fake.host import FakeProbe
+from tests.fake.machine import FakeMachine
+
+ROOT = Path(__file__).parents[2]
+FILES = {
+    "/proc/self/status": "Name:\tpython3\nUid:\t0\t0\t0\t0\n",
+    "/proc/1/comm": "systemd\n",
+    "/proc/sys/kernel/arch": "x86_64\n",
+    "/proc/meminfo": "MemTotal:        8000000 kB\n",
+    "/sys/devices/system/cpu/online": "0-3\n",
+    "/sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory hugetlb pids\n",
+    "/proc/filesystems": "nodev\toverlay\n\text4\n",
+    "/proc/sys/net/bridge/bridge-nf-call-iptables": "1\n",
+    "/proc/sys/net/netfilter/nf_conntrack_max": "65536\n",
+    "/proc/net/ip_tables_targets": "MASQUERADE\nDNAT\n",
+    "/proc/net/tcp": "  sl  local_address rem_address   st\n",
+    "/proc/net/route": "Iface\tDestination\tGateway\n"
+    "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+    "eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n",
+    "/proc/locks": "1: POSIX  ADVISORY  WRITE 812 00:01:999999 0 EOF\n",
+    "/etc/resolv.conf": "nameserver 192.0.2.1\n",
+    "/etc/apt/sources.list": "deb http://mirror.example/debian bookworm main\n",
+    "/run/systemd/timesync/synchronized": "",
+}
+"""What a fresh server has beside what the fake one starts with."""
+
+
+@pytest.fixture
+def machine() -> FakeMachine:
+    machine = debian()
+    for path, text in FILES.items():
+        machine.tree.file(path, text)
+    machine.tree.mounts.append(
+        replace(machine.tree.mounts[0], point="/sys/fs/cgroup", source="cgroup2", type="cgroup2")
+    )
+    return machine
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(paths=Paths(state=str(tmp_path)))
+
+
+def results(machine: FakeMachine, site: Site) -> dict[str, CheckResult]:
+    return {result.id: result for result in precheck(Options(site), FakeProbe(machine))}
+
+
+def test_a_fresh_debian_passes_everything(machine: FakeMachine, site: Site) -> None:
+    before = machine.snapshot()
+    found = results(machine, site)
+    assert {id: (r.status, r.detail) for id, r in found.items() if r.status != "passed"} == {}
+    assert list(found) == [check.id for check in checks(site)]
+    assert found["containerd"].detail == "1.6.20~ds1-1+deb12u1"
+    assert machine.snapshot() == before
+
+
+def test_several_problems_are_found_at_once(machine: FakeMachine, site: Site) -> None:
+    machine.free = 1 << 30
+    machine.tree.file("/proc/meminfo", "MemTotal: 500000 kB\n")
+    machine.tree.file("/usr/bin/dockerd", "docker")
+    machine.tree.file("/proc/net/tcp", _listening(6443))
+    machine.tree.file("/proc/812/comm", "nginx\n")
+    machine.tree.directory("/proc/812/fd")
+    machine.tree.put("/proc/812/fd/5", "link", mode=0o777, content=b"socket:[4711]")
+    found = results(machine, site)
+    failed = {id: r.detail for id, r in found.items() if r.status == "failed"}
+    assert set(failed) == {"disk-free", "memory", "other-runtimes", "ports-free"}
+    assert failed["ports-free"] == "ports we need are in use: 6443 by nginx (process 812)"
+
+
+def _listening(port: int) -> str:
+    return (
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+        f"   0: 00000000:{port:04X} 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0\n"
+    )
+
+
+def test_a_held_lock_names_its_holder(machine: FakeMachine, site: Site) -> None:
+    machine.tree.file("/var/lib/dpkg/lock-frontend", "")
+    held = FakeProbe(machine).stat("/var/lib/dpkg/lock-frontend")
+    assert held is not None
+    major, minor = held.device >> 8 & 0xFFF, held.device & 0xFF
+    machine.tree.file("/proc/locks", f"1: POSIX  ADVISORY  WRITE 812 {major:02x}:{minor:02x}:{held.inode} 0 EOF\n")
+    machine.tree.file("/proc/812/comm", "apt-get\n")
+    assert results(machine, site)["dpkg-lock"].detail == "apt-get (process 812) is installing packages now"
+
+
+def test_what_cannot_be_read_is_not_passed(machine: FakeMachine, site: Site) -> None:
+    for path in ("/proc/meminfo", "/proc/net/route"):
+        machine.tree.unlink(path)
+    machine.missing.add("apt-cache")
+    found = results(machine, site)
+    assert {id for id, r in found.items() if r.status == "not-run"} == {
+        "memory",
+        "address",
+        "address-ranges",
+        "containerd",
+    }
+    assert found["memory"].detail == "No such file or directory (/proc/meminfo)"
+    assert "apt-cache" in found["containerd"].detail
+    assert not found["memory"].advice
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """A fact that answers when the test is over."""
+
+    def load(self, probe: Probe) -> str | Unknown:
+        probe.query(Query("ip", ("-j", "link", "show")))
+        return "late"
+
+
+@dataclass(frozen=True, slots=True)
+class Slow(BaseCheck):
+    id: ClassVar[str] = "slow"
+    title: ClassVar[str] = "Slow"
+    patience: ClassVar[float] = 0.05
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (Hanging(),)
+
+    def judge(self, facts: Facts) -> Verdict:
+        return Passed(facts[Hanging()])
+
+
+@dataclass(frozen=True, slots=True)
+class Quick(BaseCheck):
+    id: ClassVar[str] = "quick"
+    title: ClassVar[str] = "Quick"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (Hostname(),)
+
+    def judge(self, facts: Facts) -> Verdict:
+        return Passed(facts[Hostname()])
+
+
+def test_a_check_that_hangs_holds_up_nobody(machine: FakeMachine) -> None:
+    over = threading.Event()
+
+    class Waiting(FakeProbe):
+        def query(self, query: Query) -> Output:
+            over.wait(10)
+            return super().query(query)
+
+    try:
+        slow, quick = run((Slow(), Quick()), Waiting(machine), ours=frozenset(), journal="")
+        assert (slow.status, slow.detail) == ("not-run", "this machine did not answer within 0.05 s")
+        assert (quick.status, quick.detail) == ("passed", "node1")
+    finally:
+        over.set()
+
+
+def test_whose_things_are_here_is_what_the_journal_says(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.sqlite")
+    assert components_here(path) == frozenset()
+    journal = Journal(path, mode="write")
+    live, undone = (
+        journal.intend(
+            journal.begin_run("install"),
+            key=f"file:/{component}",
+            component=component,
+            action=("put-file", 1, "{}"),
+            inverse="a test",
+            what="write",
+            target=f"/{component}",
+        )
+        for component in ("etcd", "calico")
+    )
+    journal.complete(live)
+    journal.mark([undone], "undone")
+    journal.close()
+    assert components_here(path) == frozenset({"etcd"})
+    Path(path).write_bytes(b"this is no database, and long enough to be seen as one" * 20)
+    assert isinstance(components_here(path), Unknown)
+
+
+def test_our_own_containerd_is_no_stranger(machine: FakeMachine, site: Site) -> None:
+    machine.tree.file("/usr/bin/containerd", "containerd 1.6.20")
+    probe = FakeProbe(machine)
+    for ours, status in ((frozenset({"containerd"}), "passed"), (frozenset[str](), "failed")):
+        found = run(checks(site), probe, ours=ours, journal=site.paths.journal)
+        assert next(r.status for r in found if r.id == "other-runtimes") == status
+
+
+def test_the_numbers_are_those_of_the_components() -> None:
+    """The room a build reserves and the ports on the host stand in data files of others."""
+    folder = ROOT / "installers/infrastructure/kubernetes"
+    recipe = yaml.safe_load((folder / "build/recipe.yaml").read_text())
+    assert recipe["disk"] * MIB == BUILDING
+    assert f"{folder.relative_to(ROOT / 'installers')}/build-".replace("/", "-") == KUBERNETES
+    for component in ("kubernetes", "etcd"):
+        row = yaml.safe_load((ROOT / f"installers/infrastructure/{component}/component.yaml").read_text())
+        assert set(row["ports"]) <= {port for port, name, _ in PORTS if name == component}
