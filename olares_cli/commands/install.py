@@ -32,7 +32,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
             "sudo olares-cli install                    # shows the plan and asks",
             "sudo olares-cli install --yes              # asks nothing",
             "sudo olares-cli install --plan plan.json   # exactly this plan, or nothing",
-            "sudo olares-cli install --phase infrastructure",
+            "sudo olares-cli install --phase platform",
         ),
     )(command(install))
 

@@ -105,13 +105,14 @@ def up(
 
 
 def _own_wheels() -> str:
-    """The wheels this program was installed from, where it keeps them, or those of a checkout."""
+    """The wheels this program was installed from, which it keeps; in a checkout those ``make wheelhouse`` made."""
+    import sys
     from pathlib import Path
 
     import installers
 
-    root = Path(installers.__file__).parents[1]
-    return str(next((p for p in (root / "build/wheelhouse", Path("/opt/olares/wheelhouse")) if p.is_dir()), root))
+    kept = Path(sys.prefix, "wheelhouse")
+    return str(kept if kept.is_dir() else Path(installers.__file__).parents[1] / "build/wheelhouse")
 
 
 def start(session: Session, name: NAME = "olares") -> int:

@@ -280,6 +280,9 @@ def kubeadm(machine: FakeMachine, call: Call) -> Iterator[None]:
     """``kubeadm init phase ...``; what is there already it leaves as it is."""
     if not machine.tree.exists("/usr/local/bin/kubeadm") or not machine.tree.exists(call.argv[-1]):
         raise AssertionError("kubeadm was run before it and its configuration were there")
+    if (call.argv[3:5] == ["certs", "sa"]) == ("--config" in call.argv):
+        call.fail(1, "unknown flag: --config, or none where one is needed")
+        return
     phase = " ".join(call.argv[3:5]) if call.argv[3] == "certs" else call.argv[3]
     if phase in FILES:
         there = [machine.tree.exists(path) for path, _ in FILES[phase]]

@@ -26,6 +26,9 @@ ARTIFACTS = "artifacts"
 TOOLS = ("buildah", "mmdebstrap")
 """Debian packages that recipes are made with."""
 
+RUNTIME = "containerd"
+"""The component images are imported into."""
+
 BUILD_TOOLS = Packages(*TOOLS).key
 
 
@@ -217,10 +220,14 @@ def _chain(
     before: frozenset[str],
     ends: dict[str, frozenset[str]],
 ) -> Iterator[Step]:
-    """One resource after another, each also after what it is made of."""
-    last = before
+    """One resource after another, each also after what it is made of. Images wait for the runtime alone."""
+    last, images = before, frozenset[str]()
     for resource in chain:
         made_of = frozenset(getattr(resource, "made_of", ()))
-        yield Step(resource, one.component.name, one.phase, last | made_of)
-        last = frozenset({resource.key})
-    ends[one.component.name] = last
+        if isinstance(resource, BuiltImage):
+            yield Step(resource, one.component.name, one.phase, ends.get(RUNTIME, before) | made_of)
+            images |= {resource.key}
+            continue
+        yield Step(resource, one.component.name, one.phase, last | made_of | images)
+        last, images = frozenset({resource.key}), frozenset()
+    ends[one.component.name] = last | images

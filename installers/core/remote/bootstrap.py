@@ -45,6 +45,10 @@ def make(release: Path, wheelhouse: Path, pip: Path) -> None:
         *(str(new / "bin" / "python"), f"{pip}/pip", "install", "--quiet", "--no-index", "--no-compile"),
         *("--disable-pip-version-check", "--find-links", str(wheelhouse), "olares", "pip"),
     )
+    # Kept for the machines this host may make: they get this very program.
+    shutil.copytree(
+        wheelhouse, new / "wheelhouse", ignore=lambda _, names: [n for n in names if not n.endswith(".whl")]
+    )
     for script in (new / "bin").iterdir():
         # pip wrote the path of the directory it worked in; the final one is known.
         if script.is_file() and not script.is_symlink() and script.read_bytes().startswith(b"#!"):

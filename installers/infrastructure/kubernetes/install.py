@@ -94,7 +94,7 @@ def _phase(name: str, *words: str, files: tuple[str, ...]) -> GuardedCommand:
     remove = ("rm", "-f", "--", *files)
     return GuardedCommand(
         name=f"kubeadm {name}",
-        argv=(f"{BIN}/kubeadm", "init", "phase", *words, "--config", CONFIG),
+        argv=(f"{BIN}/kubeadm", "init", "phase", *words),
         done_when=FilesPresent(files),
         timeout=120,
         undo_argv=remove,
@@ -108,10 +108,13 @@ def _files() -> Iterator[Resource]:
         yield Directory(path, mode=0o700 if path == f"{HOME}/manifests" else 0o755)
     for name in CERTIFICATES:
         ends = ("key", "pub") if name == "sa" else ("key", "crt")
-        yield _phase(f"certs {name}", "certs", name, files=tuple(f"{HOME}/pki/{name}.{end}" for end in ends))
-    yield _phase("kubeconfig", "kubeconfig", "all", files=KUBECONFIGS)
-    yield _phase("control-plane", "control-plane", "all", files=STATIC_PODS)
-    yield _phase("kubelet-start", "kubelet-start", files=KUBELET)
+        # Of all phases only that of the service accounts' key takes no configuration file.
+        where = ("--cert-dir", f"{HOME}/pki") if name == "sa" else ("--config", CONFIG)
+        files = tuple(f"{HOME}/pki/{name}.{end}" for end in ends)
+        yield _phase(f"certs {name}", "certs", name, *where, files=files)
+    yield _phase("kubeconfig", "kubeconfig", "all", "--config", CONFIG, files=KUBECONFIGS)
+    yield _phase("control-plane", "control-plane", "all", "--config", CONFIG, files=STATIC_PODS)
+    yield _phase("kubelet-start", "kubelet-start", "--config", CONFIG, files=KUBELET)
 
 
 def _records(site: Site, node: Ref) -> Iterator[Resource]:

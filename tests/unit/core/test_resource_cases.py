@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 import installers.core.resources
-from installers.core.actions import decode, encode
+from installers.core.component.codec import ActionCodec
 from installers.core.errors import Failure
 from installers.core.model import Blocked, Change, Deferred, FactUnknown, Satisfied, Unknown, masked
 from tests.unit.core.cases import build, cases, class_named, fact_of, plain, read_case, value_of
+
+CODEC = ActionCodec()
 
 DECISIONS = {"satisfied": Satisfied, "change": Change, "blocked": Blocked, "deferred": Deferred}
 
@@ -58,7 +60,7 @@ def test_resource(subject: str, name: str) -> None:
             assert masked(why) == case["why"]
             assert [{"kind": action.kind, **plain(action)} for action in actions] == case["actions"]
             for action in actions:
-                assert decode(*encode(action)) == action
+                assert CODEC.decode(CODEC.encode(action)) == action
             said = [{"fact": type(f).__name__, "with": plain(f), "value": plain(v)} for f, v in predicts.items()]
             wanted = [
                 {"fact": row["fact"], "with": plain(fact_of(row)), "value": plain(value_of(fact_of(row), row["value"]))}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from installers.core.actions import decode, encode
 from installers.core.actions.certificates import RestoreCertificate
 from installers.core.actions.firewall import DeleteRule
 from installers.core.actions.footprint import ClaimFootprint, SweepFootprint
@@ -13,9 +12,12 @@ from installers.core.actions.network import DeleteLink, RestoreLink
 from installers.core.actions.objects import ApplyObject, DeleteObject
 from installers.core.actions.secrets import KeepSecret, RemoveSecret
 from installers.core.actions.wait import Nothing
+from installers.core.component.codec import ActionCodec
 from installers.core.facts.files import BeforeImage
 from installers.core.facts.objects import ref_of
 from installers.core.model import Action, Baseline, Footprint, Secret
+
+CODEC = ActionCodec()
 
 WEB = ref_of("apps/v1/Deployment/default/web")
 FOOTPRINT = Footprint(trees=("/var/lib/x",), sysctls=("vm.x",))
@@ -42,5 +44,5 @@ FOOTPRINT = Footprint(trees=("/var/lib/x",), sysctls=("vm.x",))
     ids=lambda action: str(action.kind),
 )
 def test_there_and_back(action: Action) -> None:
-    assert decode(*encode(action)) == action
+    assert CODEC.decode(CODEC.encode(action)) == action
     assert action.describe()

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from installers.core.actions import decode, encode
 from installers.core.actions.files import MakeDirectory, MoveAside, PutBlock, PutFile, PutSymlink
 from installers.core.actions.kernel import LoadModule, SetSysctl
 from installers.core.actions.mounts import MountNow
 from installers.core.actions.packages import InstallPackages
 from installers.core.actions.units import DisableUnit, EnableUnit, PutUnitFile, ReloadSystemd, StartUnit, StopUnit
 from installers.core.actions.users import AddGroup, AddUser
+from installers.core.component.codec import ActionCodec
 from installers.core.model import Action, Done, Irreversible, Secret
 from tests.fake import Crash, FakeHost, FakeMachine, debian, differences
+
+CODEC = ActionCodec()
 
 OWN = ("/var/lib/olares*", "/var/cache/olares*")
 """The installation's own directories: emptied by uninstall, not by a single undo."""
@@ -115,7 +117,7 @@ def _stored_inverse(action: Action, host: FakeHost) -> Action:
     """The way back as the journal gives it again."""
     inverse = action.inverse(host)
     assert not isinstance(inverse, Irreversible)
-    return decode(*encode(inverse))
+    return CODEC.decode(CODEC.encode(inverse))
 
 
 def _mutations(scenario: Scenario) -> int:
@@ -151,7 +153,7 @@ def test_cut_off_anywhere(scenario: Scenario, when: str) -> None:
             with pytest.raises(Crash):
                 scenario.action.execute(host)
             machine.crash.disarm()
-            decode(*encode(scenario.action)).recover(host)
+            CODEC.decode(CODEC.encode(scenario.action)).recover(host)
             if again:
                 inverses.append(_stored_inverse(scenario.action, host))
                 scenario.action.execute(host)
@@ -171,7 +173,7 @@ def test_secret_never_stands_in_action_or_inverse() -> None:
     assert not isinstance(inverse, Irreversible)
     action.execute(host)
     assert machine.tree.text("/etc/app.conf") == "password=hunter2hunter2\n"
-    stored = "".join((*map(str, encode(action)), *map(str, encode(inverse))))
+    stored = "".join((*map(str, CODEC.encode(action)), *map(str, CODEC.encode(inverse))))
     assert "hunter2" not in stored
     assert "oldsecret" not in stored
     kept = [path for path in machine.tree.nodes if path.startswith("/var/lib/olares/before")]
