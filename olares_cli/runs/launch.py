@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from olares_cli.runs.follow import Follower
+from olares_cli.runs.follow import Follower, alive
 from olares_cli.runs.perform import RunFile, perform
 from olares_cli.runs.records import Result
 from olares_cli.runs.request import Request, handed_on
@@ -19,6 +19,9 @@ from olares_cli.runs.unit import own_unit, start
 from olares_cli.session import Code, Session
 from olares_cli.ui.outcome import show_result
 from olares_cli.ui.view import view_for
+
+LEAVING = 30.0
+"""Seconds an uninstall may take to remove this program's own files."""
 
 ENDS = {"done": Code.FINE, "left": Code.PENDING, "interrupted": Code.INTERRUPTED}
 
@@ -41,13 +44,28 @@ def carry_out(session: Session, request: Request) -> int:
     RunFile(log).close()
     with Path(log).open("rb", buffering=0) as file:
         start(request, id, directory=session.paths.run)
-        return follow(session, Follower(file, log))
+        follower = Follower(file, log)
+        code = follow(session, follower)
+        if request.verb == "uninstall":
+            _wait_for_end(follower)
+        return code
+
+
+def _wait_for_end(follower: Follower) -> None:
+    """Return only when the run's process is gone: it removes the program after it has told its result."""
+    deadline = time.monotonic() + LEAVING
+    while follower.process is not None and alive(follower.process) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def load_pages(session: Session) -> None:
     """Load what telling the end takes while it is still there: an uninstall removes this program last."""
+    import sys
+
     import msgspec.json  # noqa: F401
 
+    # A byte-code file written late would bring the program's directory back.
+    sys.dont_write_bytecode = True
     if session.draws(session.err):
         import rich.table
         import rich.text  # noqa: F401

@@ -46,7 +46,9 @@ def result_lines(result: Result) -> list[Line]:
         lines += trouble_lines(id=failure.id, what=failure.what, next=failure.next, problems=failure.problems)
     lines += _listed("Left, because it is no longer what was put there:", result.left)
     lines += _listed("Kept on purpose:", result.kept)
-    lines += [line("  To remove it: ", f"rm -r {shlex.quote(k.what)}") for k in result.kept if k.what.startswith("/")]
+    paths = sorted(k.what for k in result.kept if k.what.startswith("/"))
+    if paths:
+        lines.append(line("  To remove it all: ", shlex.join(["rm", "-r", *paths])))
     return lines + [line(Span("Next: ", "strong"), text) for text in _next(result)]
 
 

@@ -59,7 +59,10 @@ class ImportImage(BaseAction):
         if host.stat(self.archive) is None:
             raise Failure("OLR-IMAGE-002", reference=self.reference, archive=self.archive)
         present = _present(host, self.reference)
-        if present and present != self.digest:
+        if present == self.digest:
+            # Another name of the same archive brought it along.
+            return DONE
+        if present:
             former = _former(self.reference, present)
             host.run([*CTR, "tag", "--force", self.reference, former], timeout=SECONDS)
         host.run([*CTR, "import", self.archive], timeout=IMPORT_SECONDS)

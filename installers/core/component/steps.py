@@ -54,10 +54,11 @@ def build_steps(wanted: Sequence[Wanted], site: Site, platform: Platform) -> lis
     binaries = [resource for _, chain in chains for resource in chain if isinstance(resource, Binary)]
     steps: list[Step] = [*recipes.steps(site, binaries), *packages.steps]
     ends: dict[str, frozenset[str]] = {}
+    imported: list[str] = []
     for one, chain in chains:
         before = frozenset().union(*(ends[name] for name in one.component.manifest.requires))
         before |= packages.key_of.get(one.phase, frozenset())
-        steps += _chain(one, chain, before, ends)
+        steps += _chain(one, chain, before, ends, imported)
     return steps
 
 
@@ -219,13 +220,20 @@ def _chain(
     chain: Iterable[Resource],
     before: frozenset[str],
     ends: dict[str, frozenset[str]],
+    imported: list[str],
 ) -> Iterator[Step]:
-    """One resource after another, each also after what it is made of. Images wait for the runtime alone."""
+    """One resource after another, each also after what it is made of.
+
+    Images wait for the runtime alone, and for each other in the order they are needed: importing takes
+    cores, and the control plane's must not queue behind those of the last phase.
+    """
     last, images = before, frozenset[str]()
     for resource in chain:
         made_of = frozenset(getattr(resource, "made_of", ()))
         if isinstance(resource, BuiltImage):
-            yield Step(resource, one.component.name, one.phase, ends.get(RUNTIME, before) | made_of)
+            after = ends.get(RUNTIME, before) | made_of | frozenset(imported[-1:])
+            yield Step(resource, one.component.name, one.phase, after)
+            imported.append(resource.key)
             images |= {resource.key}
             continue
         yield Step(resource, one.component.name, one.phase, last | made_of | images)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from installers.core.component.values import Values
 from installers.core.facts.platform import CgroupMode, MayLowerOomScore
 from installers.core.model import Footprint, Resource
-from installers.core.resources.files import File
+from installers.core.resources.files import Directory, File
 from installers.core.resources.packages import Packages
 from installers.core.resources.templates import Not, Template
 from installers.core.resources.units import Unit
@@ -28,6 +28,9 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
         CONFIG,
         Template("config.toml.j2", data=data, restrict_oom=Not(MayLowerOomScore()), cgroups=CgroupMode()),
     )
+    # containerd makes these when it starts, and would leave them behind.
+    for path in ("/etc/cni", "/etc/cni/net.d"):
+        yield Directory(path)
     yield Unit(
         "containerd.service",
         dropins={"olares.conf": Template("dropin.conf.j2", config=CONFIG)},

@@ -104,7 +104,8 @@ def _phase(name: str, *words: str, files: tuple[str, ...]) -> GuardedCommand:
 
 def _files() -> Iterator[Resource]:
     """The phases that need nothing running. kubelet-start runs before there is a unit it could start."""
-    for path in (HOME, f"{HOME}/pki", f"{HOME}/manifests", "/var/lib/kubelet"):
+    # The last is what kube-proxy's pod mounts; the runtime makes it where there is none.
+    for path in (HOME, f"{HOME}/pki", f"{HOME}/manifests", "/var/lib/kubelet", "/usr/lib/modules"):
         yield Directory(path, mode=0o700 if path == f"{HOME}/manifests" else 0o755)
     for name in CERTIFICATES:
         ends = ("key", "pub") if name == "sa" else ("key", "crt")

@@ -280,7 +280,7 @@ def test_uninstall_tells_what_stays_and_how_to_remove_it(run: Run, verbs: Verbs)
         "Removed: 5 changes; something was left (below).\n"
         "Left, because it is no longer what was put there:\n  /etc/hosts: somebody added lines\n"
         "Kept on purpose:\n  /var/lib/olares/volumes/a b: user data\n"
-        "  To remove it: rm -r '/var/lib/olares/volumes/a b'\n"
+        "  To remove it all: rm -r '/var/lib/olares/volumes/a b'\n"
     )
     assert verbs.asked[-1][2] == "keep-data"
     run("uninstall", "--all", "--yes")
