@@ -19,6 +19,9 @@ from installers.machines.layout import Machine
 INSTALL = 3600.0
 """Seconds an install may take with nothing cached on a slow line; a quarter of that is usual."""
 
+INTERRUPTED = 130
+"""Exit status of a run that was asked to stop and can be resumed."""
+
 ADMIN = "/etc/kubernetes/admin.conf"
 
 
@@ -39,7 +42,9 @@ def up(driver: Driver, name: str, *, wheelhouse: str, words: Sequence[str], emit
     with connect(driver.address(machine)) as remote:
         ship(remote, wheelhouse)
         argv = [f"{PROGRAM}/current/bin/olares-cli", "--output", "jsonl", "install", "--yes", *words]
-        status, talk = relay(remote, argv, host=name, emit=emit, timeout=INSTALL)
+        status, talk = relay(remote, argv, host=name, emit=emit, timeout=INSTALL, stop=driver.stop)
+        if status == INTERRUPTED:
+            raise KeyboardInterrupt
         if status:
             raise Failure("OLR-MACH-006", name=name, status=status, tail=_told(talk))
         return Ready(machine, _fetch_kubeconfig(remote, machine))

@@ -46,8 +46,11 @@ class Remote:
         timeout: float,
         on_line: Callable[[str], None] | None = None,
         on_talk: Callable[[str], None] | None = None,
+        on_wait: Callable[[], None] | None = None,
     ) -> int:
         """Run a program to its end; each line of stdout and stderr goes to its callback as it comes.
+
+        ``on_wait`` is called some fifty times a second while there is nothing to read.
 
         Returns the exit status. Raises ``Failure("OLR-NET-002")`` after ``timeout`` seconds without
         the end, ``OLR-NET-003`` when the connection drops.
@@ -76,6 +79,8 @@ class Remote:
                 if time.monotonic() > deadline:
                     channel.close()
                     raise Failure("OLR-NET-002", host=self._address.host, what=argv[0], seconds=int(timeout))
+                if on_wait:
+                    on_wait()
                 channel.status_event.wait(0.02)
         for lines, _, _ in streams.values():
             lines.end()

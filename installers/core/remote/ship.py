@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from installers.core.remote.client import Remote
 
 INCOMING = "/opt/olares.incoming"
 """Where wheels land on the other host before they are installed; removed again at once."""
+
+INTERRUPT = ("systemctl", "kill", "--kill-who=main", "--signal=SIGINT", "olares-run-*.service")
+"""Asks the runs on a host to stop in good order: each is a unit of its own."""
 
 
 def ship(remote: Remote, wheelhouse: str, *, on_bytes: Callable[[int], None] | None = None) -> None:
@@ -36,11 +40,22 @@ def ship(remote: Remote, wheelhouse: str, *, on_bytes: Callable[[int], None] | N
         raise Failure("OLR-NET-006", tail=talk[-1] if talk else "it said nothing")
 
 
-def relay(remote: Remote, argv: Sequence[str], *, host: str, emit: Emit, timeout: float) -> tuple[int, list[str]]:
+def relay(
+    remote: Remote, argv: Sequence[str], *, host: str, emit: Emit, timeout: float, stop: threading.Event
+) -> tuple[int, list[str]]:
     """Run a command of ours over there with ``--output jsonl`` and pass its events on as they come.
 
+    When ``stop`` is set the run over there is asked to stop as Ctrl-C would, once, and followed to its end.
     Returns its exit status and the lines that were not events (its talk on stderr).
     """
+    asked = False
+
+    def look() -> None:
+        nonlocal asked
+        if stop.is_set() and not asked:
+            asked = True
+            remote.run(INTERRUPT, timeout=30)
+
     talk: list[str] = []
 
     def line(text: str) -> None:
@@ -50,7 +65,7 @@ def relay(remote: Remote, argv: Sequence[str], *, host: str, emit: Emit, timeout
         else:
             emit(event)
 
-    return remote.run(argv, timeout=timeout, on_line=line, on_talk=talk.append), talk
+    return remote.run(argv, timeout=timeout, on_line=line, on_talk=talk.append, on_wait=look), talk
 
 
 def decode(text: str, host: str) -> Event | None:
