@@ -148,6 +148,18 @@ def ip(machine: FakeMachine, call: Call) -> Iterator[None]:
             call.fail(code, f"Cannot find device or it exists: {' '.join(call.argv)}")
 
 
+def nft(machine: FakeMachine, call: Call) -> Iterator[None]:
+    """``nft delete table FAMILY NAME``: it goes with all its chains."""
+    verb, what, family, name = call.argv[1:]
+    if (verb, what) != ("delete", "table"):
+        raise AssertionError(f"the fake's nft cannot {verb} {what}")
+    rules = machine.network.v6 if family == "ip6" else machine.network.v4
+    if rules.tables.pop(name, None) is None:
+        call.fail(1, "Error: No such file or directory")
+        return
+    yield
+
+
 def ipset(machine: FakeMachine, call: Call) -> Iterator[None]:
     yield
     verb, *rest = [word for word in call.argv[1:] if word not in ("-exist", "-!")]
@@ -260,6 +272,7 @@ COMMANDS: Mapping[tuple[str, ...], Effect] = {
     **{(name,): iptables for name in ("iptables", "ip6tables", "iptables-restore", "ip6tables-restore")},
     ("ip",): ip,
     ("ipset",): ipset,
+    ("nft",): nft,
     ("modprobe",): modprobe,
     ("rmmod",): modprobe,
     ("mount",): mount,

@@ -51,6 +51,7 @@ PROC = {
 }
 ARCHIVE = (
     Package("ethtool", "1:6.1-1", files={"/usr/sbin/ethtool": "ethtool"}),
+    Package("nftables", "1.0.6-2+deb12u2", files={"/usr/sbin/nft": "nft"}),
     Package("buildah", "1.28.2+ds1-3", depends=("crun",), files={"/usr/bin/buildah": "buildah"}),
     Package("crun", "1.8.1-1", files={"/usr/bin/crun": "crun"}),
     Package("mmdebstrap", "1.3.5-7", files={"/usr/bin/mmdebstrap": "mmdebstrap"}),

@@ -131,7 +131,7 @@ class RemovePackages(BaseAction):
 def _common(probe: Probe) -> tuple[str, ...]:
     cache = Paths.from_environment().cache
     return (
-        *("-y", "-q", "-oAPT::Status-Fd=1", f"-oDPkg::Lock::Timeout={LOCK_WAIT}"),
+        *("-y", "-q", "-oDir::Log::Planner=/dev/null", "-oAPT::Status-Fd=1", f"-oDPkg::Lock::Timeout={LOCK_WAIT}"),
         *("-oDpkg::Options::=--force-confold", "-oDpkg::Options::=--force-confdef"),
         *("-oAPT::Keep-Downloaded-Packages=true", "-oAcquire::Retries=3"),
         f"-oDir::Cache::Archives={cache}/apt/archives",

@@ -117,10 +117,10 @@ class Cache:
         return row if row.key == key else None
 
     def record(self, built: Built) -> None:
-        """Write a build's row as one step, readable by root only."""
+        """Write a build's row as one step; everybody may read it, so that anyone can make a plan."""
         path = self.record_path(built.recipe, built.key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(asdict(built), indent=1) + "\n", mode=0o600)
+        write_whole(path, json.dumps(asdict(built), indent=1) + "\n", mode=0o644)
 
     def files(self, built: Built) -> tuple[Record, ...]:
         """A build's files with what they must be."""

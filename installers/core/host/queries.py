@@ -70,7 +70,7 @@ QUERIES: Mapping[str, Row] = {
     "apt-get": Row(
         "apt-get",
         verbs=(("-s", "install"), ("-s", "remove"), ("-s", "purge"), ("-s", "autoremove")),
-        lead=(*_NO_CACHE, "-oDebug::NoLocking=1", "-q"),
+        lead=(*_NO_CACHE, "-oDebug::NoLocking=1", "-oDir::Log::Planner=/dev/null", "-q"),
         options=(
             *(*_APT_DIRS, "--no-install-recommends", "--no-upgrade", "--no-remove", "--no-auto-remove"),
             *("--target-release=", "--allow-downgrades", "--reinstall"),

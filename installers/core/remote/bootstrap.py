@@ -45,6 +45,20 @@ def make(release: Path, wheelhouse: Path, pip: Path) -> None:
         *(str(new / "bin" / "python"), f"{pip}/pip", "install", "--quiet", "--no-index", "--no-compile"),
         *("--disable-pip-version-check", "--find-links", str(wheelhouse), "olares", "pip"),
     )
+    # All at once now, rather than a piece by whoever runs it next: a plan must write nothing.
+    run(
+        str(new / "bin" / "python"),
+        "-m",
+        "compileall",
+        "-q",
+        "-j",
+        "0",
+        "-s",
+        str(new),
+        "-p",
+        str(release),
+        str(new / "lib"),
+    )
     # Kept for the machines this host may make: they get this very program.
     shutil.copytree(
         wheelhouse, new / "wheelhouse", ignore=lambda _, names: [n for n in names if not n.endswith(".whl")]

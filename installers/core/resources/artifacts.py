@@ -117,7 +117,8 @@ class Built(BaseResource):
         if record is None:
             return False
         if reference := self.planned.recipe.reference:
-            return facts[ContainerImages()].get(reference) == record.files[0].image
+            # Who may not ask containerd can still see whether the cache has it.
+            return ContainerImages() in facts and facts[ContainerImages()].get(reference) == record.files[0].image
         return _in_place(facts, {path: record.file(name).sha256 for path, name in self.installed})
 
 

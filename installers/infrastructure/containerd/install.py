@@ -29,7 +29,7 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
         Template("config.toml.j2", data=data, restrict_oom=Not(MayLowerOomScore()), cgroups=CgroupMode()),
     )
     # containerd makes these when it starts, and would leave them behind.
-    for path in ("/etc/cni", "/etc/cni/net.d"):
+    for path in ("/etc/cni", "/etc/cni/net.d", "/run/netns"):
         yield Directory(path)
     yield Unit(
         "containerd.service",

@@ -52,7 +52,8 @@ FOOTPRINT = Footprint(
 
 def resources(site: Site, values: Values) -> Iterator[Resource]:
     """Everything from programs to a Ready node. The kubelet starts when all it reads is in place."""
-    yield Packages("iptables", "ebtables", "ethtool", "socat", "conntrack")
+    # nftables: kube-proxy's iptables leave empty tables behind that only nft can delete.
+    yield Packages("iptables", "ebtables", "ethtool", "socat", "conntrack", "nftables")
     yield from _programs(site, values)
     yield Block("/etc/hosts", "olares", f"127.0.0.1 {ENDPOINT}\n")
     yield File(CONFIG, _configuration(site), mode=0o600)
