@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import join
 
 from installers.core.component.codec import ActionCodec
 from installers.core.engine.journal import LIVE, Journal, Row
@@ -134,7 +135,8 @@ class Driver:
         return [
             *("ssh", "-i", machine.key, "-o", f"UserKnownHostsFile={machine.known_hosts}"),
             *("-o", "StrictHostKeyChecking=yes", "-o", "LogLevel=ERROR", f"root@{machine.address}"),
-            *argv,
+            # ssh hands one line to the shell over there: the words must come out of it as they went in.
+            *([join(argv)] if argv else []),
         ]
 
     def _planned(self, name: str) -> Machine:

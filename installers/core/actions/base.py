@@ -40,6 +40,10 @@ class BaseAction(ABC):
     @abstractmethod
     def inverse(self, probe: Probe) -> Action | Irreversible: ...
 
+    def past(self, older: Action) -> Action | None:
+        """None: the two are taken one after the other."""
+        return None
+
     @abstractmethod
     def execute(self, host: Host) -> Outcome: ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -188,6 +188,11 @@ class RestoreCertificate(BaseAction):
 
     def inverse(self, probe: Probe) -> Action | Irreversible:
         return Irreversible("taking something back is not itself taken back")
+
+    def past(self, older: Action) -> Action | None:
+        if not isinstance(older, RestoreCertificate):
+            return None
+        return replace(self, certificate=older.certificate, key=older.key)
 
     def execute(self, host: Host) -> Outcome:
         present = CertificateAt(self.stem).load(host)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from installers.core.actions.base import BaseAction
@@ -159,6 +159,9 @@ class RestorePath(BaseAction):
 
     def inverse(self, probe: Probe) -> Action | Irreversible:
         return FINAL
+
+    def past(self, older: Action) -> Action | None:
+        return replace(self, before=older.before) if isinstance(older, RestorePath) else None
 
     def execute(self, host: Host) -> Outcome:
         present = PathInfo(self.path).load(host)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from installers.core.actions.base import BaseAction
@@ -114,6 +114,9 @@ class RestoreSysctl(BaseAction):
 
     def inverse(self, probe: Probe) -> Action | Irreversible:
         return FINAL
+
+    def past(self, older: Action) -> Action | None:
+        return replace(self, value=older.value) if isinstance(older, RestoreSysctl) else None
 
     def execute(self, host: Host) -> Outcome:
         present = SysctlValue(self.key).load(host)

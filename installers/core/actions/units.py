@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from installers.core.actions.base import BaseAction
@@ -296,6 +296,9 @@ class RestoreUnitFile(BaseAction):
 
     def inverse(self, probe: Probe) -> Action | Irreversible:
         return FINAL
+
+    def past(self, older: Action) -> Action | None:
+        return replace(self, before=older.before) if isinstance(older, RestoreUnitFile) else None
 
     def execute(self, host: Host) -> Outcome:
         outcome = RestorePath(self.path, self.left, self.before).execute(host)

@@ -196,6 +196,18 @@ class Journal:
                 [(state, detail, time.time(), seq) for seq in seqs],
             )
 
+    def fold(self, seq: int, inverse: Encoded, later: int) -> None:
+        """Let one action's way back cover a later one on the same thing as well."""
+        kind, version, payload = inverse
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE action SET inverse_kind = ?, inverse_version = ?, inverse_payload = ? WHERE seq = ?",
+                (kind, version, payload, seq),
+            )
+            db.execute(
+                "UPDATE action SET state = 'contained', detail = ? WHERE seq = ?", (f"taken back with {seq}", later)
+            )
+
     def rows(self, *states: State) -> tuple[Row, ...]:
         """Actions in any of the states, in order of completion (unfinished ones by their beginning)."""
         sql = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from installers.core.engine.context import Context
 from installers.core.engine.journal import LIVE, Encoded, Journal, Row
@@ -74,7 +74,7 @@ def undo(rows: Sequence[Row], context: Context) -> Undone:
     for row in rows:
         held.get(context.codec.decode(row.action).inside, singly).append(row)
     unmoved: set[str] = set()
-    for row in sorted(singly, key=lambda row: row.order, reverse=True):
+    for row in _past_repairs(singly, context):
         if context.stop.is_set():
             undone.failure = Interrupted()
             return undone
@@ -91,6 +91,33 @@ def undo(rows: Sequence[Row], context: Context) -> Undone:
             context.journal.mark([row.seq for row in stayed], "left", f"{name} could not be removed")
         undone.left += [Left(row.what, f"{name}, which holds it, could not be removed") for row in stayed]
     return undone
+
+
+def _past_repairs(rows: Sequence[Row], context: Context) -> list[Row]:
+    """The rows, the latest first, with later ones on the same thing folded into the one that began it.
+
+    Something installed, damaged and repaired goes straight back to what was before the installation, in the
+    installation's turn; the damage in between is nobody's wish. The journal is told first, so that a crash
+    never meets half of it.
+    """
+    decode, encode = context.codec.decode, context.codec.encode
+    kept: dict[int, Row] = {}
+    began: dict[tuple[str, str, str], int] = {}
+    for row in sorted(rows, key=lambda row: row.order):
+        kept[row.seq] = row
+        if row.inverse is None:
+            continue
+        inverse = decode(row.inverse)
+        name = (row.key, inverse.kind, inverse.target)
+        first = kept.get(began.get(name, -1))
+        combined = inverse.past(decode(first.inverse)) if first and first.inverse else None
+        if first is None or combined is None:
+            began[name] = row.seq
+            continue
+        kept[first.seq] = replace(first, inverse=encode(combined))
+        context.journal.fold(first.seq, encode(combined), row.seq)
+        del kept[row.seq]
+    return list(reversed(kept.values()))
 
 
 def _removes(row: Row, context: Context) -> str:

@@ -73,6 +73,12 @@ class Action(Protocol):
     def inverse(self, probe: Probe) -> Action | Irreversible:
         """The absolute way back, computed before ``execute`` and true even if that crashes half-way."""
 
+    def past(self, older: Action) -> Action | None:
+        """This way back led on past an older one on the same target, in one step; None: one after the other.
+
+        A repair is taken back to the damage it repaired, an installation to what was there before it.
+        """
+
     def execute(self, host: Host) -> Outcome: ...
     def recover(self, host: Host) -> None:
         """Clear what a killed ``execute`` left half-done; the action is decided anew afterwards."""

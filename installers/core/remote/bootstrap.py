@@ -70,6 +70,20 @@ def make(release: Path, wheelhouse: Path, pip: Path) -> None:
     new.rename(release)
 
 
+def in_use() -> set[Path]:
+    """Releases a program runs from right now: a run that is going on must find its own files to the end."""
+    used = set()
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = process.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        for word in (Path(word.decode(errors="replace")) for word in words[:2]):
+            if word.is_relative_to(PROGRAM) and word != PROGRAM:
+                used.add((PROGRAM / word.relative_to(PROGRAM).parts[0]).resolve())
+    return used
+
+
 def link(release: Path) -> None:
     """Point /opt/olares/current and the two commands at a release, each by one rename."""
     for where, target in [
@@ -111,8 +125,9 @@ def main(arguments: list[str]) -> None:
     if not release.exists():
         make(release, wheelhouse, pip)
     link(release)
+    used = in_use()
     for other in PROGRAM.iterdir():
-        if other.is_dir() and not other.is_symlink() and other != release:
+        if other.is_dir() and not other.is_symlink() and other != release and other not in used:
             shutil.rmtree(other)
     print(f"olares-cli is ready in {release}")  # noqa: T201 (a script's one line of output)
 

@@ -66,7 +66,8 @@ class Packages(BaseResource):
         return PackageTransaction(self.names, self.release)
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (*(PackageVersion(name) for name in self.names), UnfinishedPackages(), self._transaction())
+        provided = tuple(self.provides.predictions())
+        return (*(PackageVersion(name) for name in self.names), UnfinishedPackages(), self._transaction(), *provided)
 
     def decide(self, facts: Facts) -> Decision:
         versions = {name: facts[PackageVersion(name)] for name in self.names}
@@ -88,7 +89,13 @@ class Packages(BaseResource):
             why += f" (with {extra} they need)"
         if todo.upgraded:
             why += f"; upgrades {', '.join(name for name, _ in todo.upgraded)}"
-        return Change((InstallPackages(self.names, self.release),), why, predicts | self.provides.predictions())
+        # With only some of them missing, what the others brought is there and known.
+        provided = {fact: value for fact, value in self.provides.predictions().items() if _absent(facts[fact])}
+        return Change((InstallPackages(self.names, self.release),), why, predicts | provided)
+
+
+def _absent(value: object) -> bool:
+    return value is None or (isinstance(value, UnitState) and value.load == "not-found")
 
 
 def merged(packages: Iterable[Packages]) -> tuple[Packages, ...]:

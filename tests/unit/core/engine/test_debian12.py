@@ -208,3 +208,20 @@ def test_what_the_journal_has_no_way_back_for_is_listed(undisturbed: Undisturbed
     guarded = yaml.safe_load((DATA / "guarded.yaml").read_text())
     final = {row.target: row.irreversible for row in rows if row.inverse is None}
     assert final == {name: reason for name, reason in guarded.items() if reason != "taken back by rm"}
+
+
+@pytest.mark.timeout(60)
+def test_what_was_damaged_and_repaired_goes_back_to_what_was_before_us(
+    undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    bench = installed(undisturbed, tmp_path)
+    tree = bench.machine.tree
+    tree.file("/etc/olares/containerd.toml", "damaged\n")
+    tree.file("/etc/systemd/system/etcd.service.d/olares.conf", "[Service]\nNice=5\n")
+    tree.unlink("/usr/local/bin/kubectl")
+    tree.link("/usr/local/bin/kubectl", "elsewhere")
+    repaired = bench.install(list(steps()))
+    assert (repaired.status, repaired.changes > 2) == ("done", True)
+    result = bench.uninstall()
+    assert (result.status, result.left) == ("done", ())
+    assert_as_before(undisturbed, bench)
