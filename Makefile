@@ -44,7 +44,7 @@ e2e-long: wheelhouse ## e2e with every action killed once (hours)
 	$(BIN)/python -m tests.e2e --long
 
 e2e-vm: wheelhouse ## infrastructure in a QEMU guest with stock Debian 12 (cgroup v2)
-	$(BIN)/python -m tests.e2e --vm
+	$(BIN)/python -m tests.vm
 
 bench: wheelhouse ## the budgets, measured
 	$(BIN)/python -m tests.bench

@@ -1,6 +1,6 @@
 """Run the scenarios in file order, and say at the end what was not run and why.
 
-    python -m tests.e2e [--long | --vm] [PYTEST-ARGUMENT...]
+    python -m tests.e2e [--long] [PYTEST-ARGUMENT...]
 
 OLARES_E2E_KEEP=NAME uses machine NAME as it stands and leaves it standing: for work on one scenario
 (``-k drift``). A scenario that could not run never counts as passed; on a Debian computer where we
@@ -21,7 +21,7 @@ import pytest
 from installers.machines.driver import lacking
 
 HERE = Path(__file__).parent
-CHOICES = {"": "not long and not vm", "long": "not vm", "vm": "vm"}
+CHOICES = {"": "not long", "long": ""}
 
 
 class NotRun:
@@ -37,15 +37,15 @@ class NotRun:
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         for item in items:
-            for name in ("long", "vm"):
-                if item.get_closest_marker(name):
-                    self.elsewhere[name] += 1
+            self.elsewhere["long"] += item.get_closest_marker("long") is not None
 
     def report(self) -> None:
         for name, reason in self.skipped.items():
             say(f"NOT RUN: {name}: {reason}")
         for name, count in self.elsewhere.items():
-            say(f"NOT RUN: {count} scenarios of `make e2e-{name}`")
+            if count:
+                say(f"NOT RUN: {count} scenarios of `make e2e-{name}`")
+        say("NOT RUN here: the QEMU guest of `make e2e-vm`")
 
 
 def say(text: str) -> None:
@@ -60,7 +60,6 @@ def required() -> bool:
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.e2e")
     parser.add_argument("--long", dest="choice", action="store_const", const="long", default="")
-    parser.add_argument("--vm", dest="choice", action="store_const", const="vm")
     chosen, further = parser.parse_known_args(arguments)
     if missing := lacking():
         say(f"NOT RUN: all of e2e. Missing here: {'; '.join(missing)}")

@@ -54,7 +54,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[TOLD] = []
     config.addinivalue_line("markers", "long: takes hours; only make e2e-long runs it")
-    config.addinivalue_line("markers", "vm: in a QEMU guest; only make e2e-vm runs it")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

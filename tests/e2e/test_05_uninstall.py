@@ -120,6 +120,7 @@ def test_nothing_is_left_once_the_user_took_his_things_away(removed: Ran, used: 
         inside.run("rmdir", "-p", "--ignore-fail-on-non-empty", directory, ok=())
     for path, line in LINES.items():
         inside.run("sed", "-i", f"\\|^{line.strip()}$|d", path)
+    inside.run("systemctl", "daemon-reload")
     assert_no_remainder(inside, used.before)
 
 

@@ -72,7 +72,7 @@ def test_every_problem_of_the_configuration_is_named_with_its_line(bare: Inside)
     bare.shell("mkdir -p /etc/olares")
     bare.write("/etc/olares/olares.yaml", "network:\n  pod: 10.0.0.0/16\naccept_eol: perhaps\nskp: []\n")
     ran = bare.cli("install", "--yes", ok=())
-    refused(ran, "OLR-CONF", "olares.yaml:2", "olares.yaml:3", "olares.yaml:4", "pods", "skip")
+    refused(ran, "OLR-CFG-001", "olares.yaml:2", "olares.yaml:3", "olares.yaml:4", "pods", "skip")
 
 
 def test_an_unknown_phase_is_refused_with_the_nearest_one(bare: Inside) -> None:

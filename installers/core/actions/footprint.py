@@ -126,6 +126,9 @@ class SweepFootprint(BaseAction):
             if pids := _pids(host, groups):
                 host.run(["kill", "-s", signal, "--", *pids], timeout=SECONDS, ok=(0, 1))
                 _until_empty(host, groups, patience)
+        # The systemd driver's groups are units: removed under systemd's hands they would stay active for ever.
+        for unit in dict.fromkeys(name for group in groups if (name := group.rpartition("/")[2]).endswith(".slice")):
+            host.run(["systemctl", "stop", unit], timeout=SECONDS, ok=(0, 1, 5))
         for group in groups:
             if pids := _pids(host, [group]):
                 yield group, f"processes {' '.join(pids)} do not end"

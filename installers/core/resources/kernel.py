@@ -18,7 +18,7 @@ from installers.core.facts.kernel import (
     SysctlValue,
     even,
 )
-from installers.core.model import Action, Blocked, Change, Decision, Deferred, Fact, Facts, May, Satisfied
+from installers.core.model import Action, Blocked, Change, Decision, Deferred, Fact, Facts, May, Recorded, Satisfied
 from installers.core.resources.base import BaseResource
 
 
@@ -120,7 +120,7 @@ class Sysctl(BaseResource):
 
     def needs(self) -> tuple[Fact[Any], ...]:
         module = (ModuleState(self.module),) if self.module else ()
-        return (SysctlValue(self.name), PathInfo(self.file), *module)
+        return (SysctlValue(self.name), PathInfo(self.file), Recorded(self.key), *module)
 
     def decide(self, facts: Facts) -> Decision:
         present = facts[SysctlValue(self.name)]
@@ -136,6 +136,10 @@ class Sysctl(BaseResource):
         if present != even(self.value):
             actions.append(SetSysctl(self.name, self.value))
             reasons.append(f"it is {present}")
+        elif self.name not in facts[Recorded(self.key)]:
+            # Right already, but not by us: put on record what an uninstall goes back to, whatever happens since.
+            actions.append(SetSysctl(self.name, self.value))
+            reasons.append("its value is not on record")
         if facts[PathInfo(self.file)] != wanted:
             actions.append(PutFile(self.file, content))
             reasons.append("it is not set at boot")

@@ -124,6 +124,21 @@ def test_swept_to_what_was_there(machine: FakeMachine) -> None:
     assert host.listdir("/var/log/pods") == ("older",)
 
 
+def test_slices_are_stopped_as_units(machine: FakeMachine) -> None:
+    stopped: list[str] = []
+
+    def systemctl(machine: FakeMachine, call: Call) -> Iterator[None]:
+        stopped.append(" ".join(call.argv[1:]))
+        machine.tree.unlink("/sys/fs/cgroup/memory/kubepods.slice/cgroup.procs")
+        yield
+
+    machine.commands[("systemctl",)] = systemctl
+    sweep = claimed(machine)
+    machine.tree.file("/sys/fs/cgroup/memory/kubepods.slice/cgroup.procs", "")
+    assert sweep.execute(FakeHost(machine)) == DONE
+    assert stopped == ["stop kubepods.slice"]
+
+
 def test_nothing_started_nothing_swept(machine: FakeMachine) -> None:
     sweep = claimed(machine)
     before = state(machine)

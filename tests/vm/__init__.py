@@ -1,0 +1,1 @@
+"""Infrastructure in an emulated computer with Debian's own kernel: modules to load, cgroup v2 alone."""
