@@ -35,6 +35,9 @@ from installers.precheck.run import precheck as run_checks
 from installers.site import INSTALLATION, LOCK, MACHINE, Node, Paths, Site
 
 CODEC = ActionCodec(ARTIFACT_ACTIONS)
+OWN_WORK = "dpkg-finished"
+"""The check that finds what a killed run of ours left half done."""
+
 SELF = "installation"
 """Component name of the two files that say what is installed here and with which choices."""
 
@@ -110,7 +113,11 @@ def plan(options: Options, probe: Probe | None = None) -> InstallPlan:
 
 def precheck(options: Options, probe: Probe) -> tuple[CheckResult, ...]:
     """Every check of whether this host can be installed on, all at once. Writes nothing."""
-    return run_checks(options.site, probe)
+    results = run_checks(options.site, probe)
+    if not engine.unfinished(options.site.paths.journal):
+        return results
+    # A run of ours that was cut off inside dpkg is what the next one takes up first: nothing to forbid it for.
+    return tuple(replace(one, severity="warning") if one.id == OWN_WORK else one for one in results)
 
 
 def install(
