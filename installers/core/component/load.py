@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
-from pathlib import Path
 
 from installers.core.artifacts.recipes import Planned, plan
 from installers.core.component.manifest import Manifest, parse
@@ -56,8 +55,3 @@ def load(path: str) -> Component:
         names = sorted(entry.name for entry in directory.iterdir() if entry.name.endswith(".yaml"))
         manifests = [(name, directory.joinpath(name).read_text()) for name in names]
     return Component(path, manifest, resources, tuple(manifests))
-
-
-def folder_of(path: str) -> Path:
-    """Where a component's files lie."""
-    return Path(str(files("installers").joinpath(path)))

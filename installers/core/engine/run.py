@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from installers.core.engine.lease import lease
 from installers.core.engine.plan import Codec, Past, Plan, make_plan
 from installers.core.engine.undo import settle_killed, undo
 from installers.core.errors import Failure, Interrupted
-from installers.core.model import Host, Kept, Left, Probe, Step
+from installers.core.model import Change, Deferred, Host, Kept, Left, Probe, Step
 from installers.core.model.events import Emit, RunFinished, RunStarted
 
 Status = Literal["done", "failed", "interrupted", "left"]
@@ -54,61 +54,44 @@ class Bench:
 
 def past(journal_path: str) -> Past:
     """What the journal knows, read-only; empty before the first run."""
-    journal = Journal(journal_path, mode="read")
-    try:
+    with closing(Journal(journal_path, mode="read")) as journal:
         return Past(journal.owed(), journal.recorded())
-    finally:
-        journal.close()
 
 
 def unfinished(journal_path: str) -> bool:
     """Whether a run was cut off and nobody has taken it up yet."""
-    journal = Journal(journal_path, mode="read")
-    try:
+    with closing(Journal(journal_path, mode="read")) as journal:
         return bool(journal.rows("intended", "undoing")) or any(not run.status for run in journal.runs())
-    finally:
-        journal.close()
 
 
 def remaining(journal_path: str) -> int:
     """How many actions are still on the machine by our hand."""
-    journal = Journal(journal_path, mode="read")
-    try:
+    with closing(Journal(journal_path, mode="read")) as journal:
         return len(journal.rows(*LIVE))
-    finally:
-        journal.close()
 
 
 def last_changes(journal_path: str) -> dict[str, float]:
     """When each component last changed, in seconds since the epoch."""
-    journal = Journal(journal_path, mode="read")
-    try:
+    with closing(Journal(journal_path, mode="read")) as journal:
         return journal.last_changes()
-    finally:
-        journal.close()
 
 
 @contextmanager
 def running(bench: Bench, verb: str) -> Iterator[Context]:
     """Hold the lease and the journal for one run, with whatever a killed run left put to rest."""
-    with lease(bench.lock, verb=verb):
-        journal = Journal(bench.journal, mode="write")
-        try:
-            run = journal.begin_run(verb)
-            context = Context(
-                journal=journal,
-                probe=bench.probe,
-                host=bench.host,
-                codec=bench.codec,
-                emit=bench.emit,
-                run=run,
-                stop=bench.stop,
-                workers=bench.workers,
-            )
-            settle_killed(context)
-            yield context
-        finally:
-            journal.close()
+    with lease(bench.lock, verb=verb), closing(Journal(bench.journal, mode="write")) as journal:
+        context = Context(
+            journal=journal,
+            probe=bench.probe,
+            host=bench.host,
+            codec=bench.codec,
+            emit=bench.emit,
+            run=journal.begin_run(verb),
+            stop=bench.stop,
+            workers=bench.workers,
+        )
+        settle_killed(context)
+        yield context
 
 
 def install(bench: Bench, steps: Sequence[Step], *, verb: str, saved: Mapping[str, Any] | None = None) -> Result:
@@ -138,7 +121,7 @@ def _phases(plan: Plan) -> tuple[tuple[str, int], ...]:
     """How many steps of each phase have something to do or must be looked at again."""
     counts: dict[str, int] = {}
     for item in plan.items:
-        busy = item in plan.changes() or item in plan.deferred()
+        busy = isinstance(item.decision, Change | Deferred)
         counts[item.step.phase] = counts.get(item.step.phase, 0) + busy
     return tuple(counts.items())
 

@@ -118,18 +118,3 @@ def parse_built(text: str) -> Built:
     row = json.loads(text)
     files = tuple(BuiltFile(**file) for file in row["files"])
     return Built(row["recipe"], row["key"], files, float(row["seconds"]), float(row["at"]))
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """An installed program: the digest and permissions of a regular file, None when nothing is there."""
-
-    path: str
-
-    def load(self, probe: Probe) -> tuple[str, int] | Unknown | None:
-        stat = probe.stat(self.path)
-        if stat is None:
-            return None
-        if not stat.is_file:
-            return ("", stat.permissions)
-        return (probe.digest(self.path), stat.permissions)
