@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from installers.core.host.queries import QUERIES, ask
+from installers.core.facts.packages import problem_in
+from installers.core.host.queries import QUERIES, argv_of, ask
+from installers.core.host.runner import run_process
 from installers.core.model import Query
 
 WATCHED = (
@@ -64,3 +66,17 @@ def test_a_query_changes_nothing(name: str, verb: tuple[str, ...]) -> None:
     assert snapshot() == before
     assert "unrecognized" not in answer.stderr + answer.stdout
     assert "nvalid option" not in answer.stderr
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt is not on this machine: not shown here")
+def test_lists_from_a_dead_mirror_fail_by_name_and_their_directory_is_made(tmp_path: Path) -> None:
+    """Also on a computer where nothing of the cache is there yet."""
+    lists = tmp_path / "cache/olares/apt/day/2026-11-22"
+    dead = tmp_path / "sources.list"
+    dead.write_text("deb http://127.0.0.1:9/debian bookworm main\n")
+    argv = argv_of(Query("apt-lists", ("update", f"-oDir::State::Lists={lists}")))
+    elsewhere = (f"-oDir::Etc::SourceList={dead}", f"-oDir::Etc::SourceParts={tmp_path}/none")
+    ended = run_process([*argv, *elsewhere], timeout=20, ok=None, env=QUERIES["apt-lists"].env)
+    assert (ended.code, problem_in(ended.stdout + ended.stderr)[0]) == (100, "OLR-PKG-002")
+    assert (lists / "partial").is_dir()

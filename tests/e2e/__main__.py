@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -65,6 +66,8 @@ def main(arguments: Sequence[str]) -> int:
         say(f"NOT RUN: all of e2e. Missing here: {'; '.join(missing)}")
         return 1 if required() else 0
     not_run = NotRun()
+    # .ci/run ends a run that takes too long by SIGINT, which a background shell has its children ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Scenarios build on one another, so in the order they are written.
     words = [str(HERE), "-p", "no:randomly", "-vv", "-m", CHOICES[chosen.choice], *further]
     code = int(pytest.main(words, plugins=[not_run]))

@@ -127,8 +127,8 @@ class FakeMachine:
             case "apt-get":
                 return simulate(self.dpkg, ["apt-get", *args[1:]])
             case "apt-lists":
-                state = next(a for a in args if a.startswith("-oDir::State=")).partition("=")[2]
-                self.tree.file(f"{state}/lists/deb.debian.org_debian_dists_bookworm_InRelease", "Suite: stable\n")
+                lists = next(a for a in args if a.startswith("-oDir::State::Lists=")).partition("=")[2]
+                self.tree.file(f"{lists}/deb.debian.org_debian_dists_bookworm_InRelease", "Suite: stable\n")
                 return Output(0, "", "")
             case "dpkg" if args == ("--print-architecture",):
                 return Output(0, "amd64\n", "")

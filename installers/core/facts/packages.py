@@ -202,10 +202,8 @@ def listed(probe: Probe) -> bool:
 
 
 def refresh_lists(probe: Probe) -> Output:
-    """Fetch today's lists from the system's sources. apt makes the directories, if its state's ends in ``/apt``."""
-    state = f"-oDir::State={Paths.from_environment().cache}/apt"
-    lists = f"-oDir::State::Lists={lists_directory(probe)}"
-    return probe.query(Query("apt-lists", ("update", state, lists)))
+    """Fetch today's lists from the system's sources; apt makes the directory."""
+    return probe.query(Query("apt-lists", ("update", f"-oDir::State::Lists={lists_directory(probe)}")))
 
 
 def simulate_install(probe: Probe, names: Sequence[str], release: str = "") -> Transaction:

@@ -78,13 +78,14 @@ QUERIES: Mapping[str, Row] = {
         env={"DEBIAN_FRONTEND": "noninteractive"},
         timeout=120.0,
     ),
-    # Reads the archive, and writes only the lists directory the caller names, below the cache.
+    # Reads the archive, and writes only the lists directory the caller names, below the cache: apt makes
+    # what is missing of it below its state's. A source that fails is a failure, not a warning.
     "apt-lists": Row(
         "apt-get",
         verbs=(("update",),),
-        lead=(*_NO_CACHE, "-q", "-oAcquire::Retries=3"),
-        options=("-oDir::State=", "-oDir::State::Lists="),
-        required="-oDir::State=",
+        lead=(*_NO_CACHE, "-q", "-oAcquire::Retries=3", "-oAPT::Update::Error-Mode=any", "-oDir::State=/"),
+        options=("-oDir::State::Lists=",),
+        required="-oDir::State::Lists=",
         env={"DEBIAN_FRONTEND": "noninteractive"},
         timeout=300.0,
     ),

@@ -181,6 +181,15 @@ def test_a_process_the_journal_refuses_never_runs(tmp_path: str) -> None:
     assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Whoever runs the tests in the background has SIGINT ignored in them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_process_and_travels_on() -> None:
     journal = Journal()
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
