@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import os
 from collections.abc import Iterator
@@ -11,7 +12,12 @@ from pathlib import Path
 import typer
 
 from installers.core.component.sitefile import KEYS, Key
+from installers.core.component.values import Platform
 from installers.core.errors import catalogue
+from installers.core.model import Ref
+from installers.core.resources.command import GuardedCommand
+from installers.install import component_steps
+from installers.site import Site
 from olares_cli import app
 from olares_cli.commands.explain import placeholders
 
@@ -50,9 +56,26 @@ The file is only ever read. All problems in it are told at once, each with file,
 """
 
 
+GUARDED = """\
+# Guarded commands
+
+Programs of others that an installation runs because only they know how. Each is guarded by a fact about its result: it
+runs while the result is not there, and never because a note says so. What the last column calls irreversible is not
+taken back command by command, for the reason it gives. Here: Kubernetes on Debian 12 (bookworm), amd64.
+
+| command | runs until | deadline | taken back by |
+|---|---|---|---|
+"""
+
+
 def pages() -> dict[str, str]:
     """Each generated page by its name below docs/reference."""
-    return {"cli.md": cli_page(), "errors.md": errors_page(), "configuration.md": configuration_page()}
+    return {
+        "cli.md": cli_page(),
+        "errors.md": errors_page(),
+        "configuration.md": configuration_page(),
+        "guarded.md": guarded_page(),
+    }
 
 
 def errors_page() -> str:
@@ -75,6 +98,26 @@ def configuration_page() -> str:
         inner = {name: key} if isinstance(key, Key) else {f"{name}.{word}": item for word, item in key.items()}
         rows += [f"| `{full}` | {', '.join(k.choices) or _KINDS[k.type]} | {k.about} |" for full, k in inner.items()]
     return "\n".join((NOTE, CONFIGURATION, *rows, ""))
+
+
+def guarded_page() -> str:
+    steps = component_steps(Site(), Platform("bookworm", "amd64"))
+    commands = (step.resource for step in steps if isinstance(step.resource, GuardedCommand))
+    return "".join((NOTE, "\n", GUARDED, *map(_guarded, commands)))
+
+
+def _guarded(command: GuardedCommand) -> str:
+    kind = type(command.done_when)
+    parts = _parts(tuple(getattr(command.done_when, name) for name in inspect.signature(kind).parameters))
+    result = f"{kind.__name__}: {', '.join(parts)}"
+    back = f"`{' '.join(command.undo_argv)}`" if command.undo_argv else f"irreversible: {command.undo}"
+    return f"| `{' '.join(command.argv)}` | {result} | {command.timeout:.0f} s | {back} |\n"
+
+
+def _parts(value: object) -> tuple[str, ...]:
+    if isinstance(value, tuple):
+        return tuple(part for each in value for part in _parts(each))
+    return (f"{value.kind.name} {value.name}".rstrip(),) if isinstance(value, Ref) else (str(value),)
 
 
 _KINDS = {"text": "text", "truth": "true, false", "names": "a list of names"}

@@ -246,11 +246,15 @@ def _substitutes(components: Sequence[Component]) -> tuple[Substitute, ...]:
 
 def _steps(options: Options, site: Site, probe: Probe) -> list[Step]:
     """All steps of the chosen phases, the two files about the installation itself first."""
-    platform = Platform(_known(OsRelease(), probe).codename, _known(Architecture(), probe))
-    wanted = [Wanted(component, phase_of(component.path).name) for component in _components(site)]
-    steps = build_steps(wanted, site, platform)
+    steps = component_steps(site, Platform(_known(OsRelease(), probe).codename, _known(Architecture(), probe)))
     own = [Step(resource, SELF, PHASES[0].name) for resource in _own(site)]
     return [*own, *_chosen(steps, options)]
+
+
+def component_steps(site: Site, platform: Platform) -> list[Step]:
+    """Everything the components of every phase want on such a host; nothing is read for it."""
+    wanted = [Wanted(component, phase_of(component.path).name) for component in _components(site)]
+    return build_steps(wanted, site, platform)
 
 
 def _own(site: Site) -> tuple[Resource, ...]:

@@ -11,7 +11,10 @@ from installers.core.model import DONE, Action, Host, Irreversible, Outcome, Pro
 
 @dataclass(frozen=True, slots=True)
 class RunCommand(BaseAction):
-    """Run a program to its end. ``timeout``: seconds. ``undo_removes``: the container its undo takes away."""
+    """Run a program to its end. ``timeout``: seconds. ``undo_removes``: the container its undo takes away.
+
+    ``clear_argv`` runs before it: takes away what is left of an incomplete result.
+    """
 
     kind: ClassVar[str] = "command"
     patience: ClassVar[float] = 60.0
@@ -27,6 +30,7 @@ class RunCommand(BaseAction):
     inside: str = ""
     removes: str = ""
     undo_removes: str = ""
+    clear_argv: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -49,6 +53,8 @@ class RunCommand(BaseAction):
         )
 
     def execute(self, host: Host) -> Outcome:
+        if self.clear_argv:
+            self._run(host, self.clear_argv, None)
         self._run(host, self.argv, host.reveal(self.input).encode() if self.input else None)
         return DONE
 

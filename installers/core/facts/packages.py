@@ -171,6 +171,7 @@ PROBLEMS: tuple[tuple[str, str], ...] = (
     (r"Unable to locate package|has no installation candidate|was not found|invalid for APT::Default", "OLR-PKG-001"),
     (r"Failed to fetch|Could not (resolve|connect)|Unable to connect|Temporary failure|Connection (timed|failed)"
      r"|Some index files failed|Clearsigned file isn't valid|no longer has a Release", "OLR-PKG-002"),
+    (r"Try 'apt --fix-broken install'", "OLR-PKG-006"),
     (r"unmet dependencies|held (broken )?packages|Unable to correct problems", "OLR-PKG-005"),
 )  # fmt: skip
 """What apt says, and the id of what it means; the first that matches."""

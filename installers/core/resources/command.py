@@ -16,7 +16,8 @@ class GuardedCommand:
     ``done_when`` is a fact about the result and never a marker file. ``undo_argv`` takes the result
     away again and may be run twice; without one, ``undo`` says why there is none. ``input``: text on
     its standard input, where secret references are filled in. ``timeout``: seconds. ``recover_argv``
-    clears what a killed run left half-done. ``inside``: the container its result lies in;
+    clears what a killed run left half-done; ``clear_argv`` runs before the program each time, where a
+    result that lost a part would stop it. ``inside``: the container its result lies in;
     ``removes``: the container its undo takes away.
     """
 
@@ -32,11 +33,12 @@ class GuardedCommand:
     recover_argv: tuple[str, ...] = ()
     inside: str = ""
     removes: str = ""
+    clear_argv: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.undo_argv) == bool(self.undo):
             raise ValueError(f"{self.name}: either an undo_argv, or in undo the reason why there is none")
-        words = (*self.argv, *self.undo_argv, *self.recover_argv, *(value for _, value in self.env))
+        words = (*self.argv, *self.undo_argv, *self.recover_argv, *self.clear_argv, *(value for _, value in self.env))
         if any(secrets_in(word) for word in words):
             raise ValueError(f"{self.name}: a secret may not stand in a command line or an environment")
 
@@ -66,5 +68,6 @@ class GuardedCommand:
             self.recover_argv,
             self.inside,
             undo_removes=self.removes,
+            clear_argv=self.clear_argv,
         )
         return Change((action,), f"its result is not there ({present!r:.80})", {self.done_when: self.equals})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from installers.core.component.values import Values
 from installers.core.facts.platform import CgroupMode
@@ -25,6 +26,8 @@ ENDPOINT = "api.olares.internal"
 
 CERTIFICATES = ("ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client", "sa")
 """Each a kubeadm phase of its own: two files, and a rerun refuses half a pair."""
+SIGNED = ("apiserver", "apiserver-kubelet-client", "front-proxy-client")
+"""Those made anew when one half is lost. Of an authority the other half is what the cluster trusts: it stays."""
 
 KUBECONFIGS = tuple(f"{HOME}/{name}.conf" for name in ("admin", "kubelet", "controller-manager", "scheduler"))
 STATIC_PODS = tuple(f"{HOME}/manifests/kube-{name}.yaml" for name in ("apiserver", "controller-manager", "scheduler"))
@@ -113,7 +116,8 @@ def _files() -> Iterator[Resource]:
         # Of all phases only that of the service accounts' key takes no configuration file.
         where = ("--cert-dir", f"{HOME}/pki") if name == "sa" else ("--config", CONFIG)
         files = tuple(f"{HOME}/pki/{name}.{end}" for end in ends)
-        yield _phase(f"certs {name}", "certs", name, *where, files=files)
+        phase = _phase(f"certs {name}", "certs", name, *where, files=files)
+        yield replace(phase, clear_argv=phase.undo_argv) if name in SIGNED else phase
     yield _phase("kubeconfig", "kubeconfig", "all", "--config", CONFIG, files=KUBECONFIGS)
     yield _phase("control-plane", "control-plane", "all", "--config", CONFIG, files=STATIC_PODS)
     yield _phase("kubelet-start", "kubelet-start", "--config", CONFIG, files=KUBELET)

@@ -36,8 +36,10 @@ class Journal:
 
     def opened(self, scope: Scope) -> None:
         self.opened_scopes.append(scope)
-        with open(f"/proc/{scope.pid}/cmdline") as file:  # noqa: PTH123
-            self.program = file.read().split("\0")[0]
+        deadline = time.monotonic() + 5
+        while not self.program and time.monotonic() < deadline:  # empty for a moment while exec takes place
+            with open(f"/proc/{scope.pid}/cmdline") as file:  # noqa: PTH123
+                self.program = file.read().split("\0")[0]
 
     def interrupted(self) -> bool:
         return self.stop.is_set()
