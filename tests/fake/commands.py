@@ -177,10 +177,11 @@ def modprobe(machine: FakeMachine, call: Call) -> Iterator[None]:
     yield
     name = call.argv[-1].replace("-", "_")
     if "-r" in call.argv or call.argv[0] == "rmmod":
-        if name in machine.kernel.busy:
-            call.fail(1, f"modprobe: FATAL: Module {name} is in use.")
-        else:
-            machine.kernel.unload(name)
+        for each in (word.replace("-", "_") for word in call.argv[1:] if word != "-r"):
+            if machine.kernel.users(each):
+                call.fail(1, f"modprobe: FATAL: Module {each} is in use.")
+            else:
+                machine.kernel.unload(each)
     elif name not in machine.kernel.available and name not in machine.kernel.built_in:
         call.fail(1, f"modprobe: FATAL: Module {name} not found in directory /lib/modules/{machine.kernel.release}")
     else:

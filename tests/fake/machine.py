@@ -25,21 +25,29 @@ VOLATILE = ("/proc/self/*", "/proc/stat", "/proc/uptime", "/var/lib/dpkg/status"
 
 @dataclass(slots=True)
 class Kernel:
-    """``available``: modules that can be loaded. ``busy``: loaded ones that cannot be unloaded."""
+    """``available``: modules that can be loaded. ``needs``: what each brings along and uses. ``busy``: loaded
+    ones that cannot be unloaded.
+    """
 
     tree: Tree
     release: str = "6.1.0-18-amd64"
     available: set[str] = field(default_factory=lambda: {"overlay", "br_netfilter", "ip_vs", "nf_conntrack", "fuse"})
     built_in: set[str] = field(default_factory=set)
+    needs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
     busy: set[str] = field(default_factory=set)
 
     def modules(self) -> str:
-        return "".join(f"{name} 16384 0 - Live 0x0000000000000000\n" for name in self.loaded)
+        return "".join(f"{name} 16384 {self.users(name)} - Live 0x0000000000000000\n" for name in self.loaded)
+
+    def users(self, name: str) -> int:
+        return (name in self.busy) + sum(name in self.needs.get(other, ()) for other in self.loaded)
 
     def insert(self, name: str) -> None:
         if name in self.built_in or name in self.loaded:
             return
+        for need in reversed(self.needs.get(name, ())):
+            self.insert(need)
         self.loaded.insert(0, name)
         self.tree.directory(f"/sys/module/{name}")
         if name == "br_netfilter":

@@ -17,6 +17,7 @@ from installers.core.facts.footprint import (
     doomed_chains,
     ipsets,
     links,
+    matching,
     mounts_in,
     namespaces,
     programs,
@@ -24,6 +25,7 @@ from installers.core.facts.footprint import (
     sysctl_value,
     with_children,
 )
+from installers.core.facts.kernel import loaded_modules
 from installers.core.host.mounts import mount_below
 from installers.core.model import (
     DONE,
@@ -43,6 +45,7 @@ POLITE, FINAL = 10.0, 10.0
 """Seconds processes in our cgroups have to end after SIGTERM, and the kernel to end them after SIGKILL."""
 
 NFT = "/usr/sbin/nft"
+RMMOD = "/usr/sbin/rmmod"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ class SweepFootprint(BaseAction):
         for key, value in self.baseline.sysctls:
             if sysctl_value(host, key) not in (None, value):
                 host.set(sysctl_path(key), value)
+        self._sweep_modules(host)
         if stayed:
             return Left(", ".join(what for what, _ in stayed), "; ".join(dict.fromkeys(why for _, why in stayed)))
         return DONE
@@ -185,6 +189,18 @@ class SweepFootprint(BaseAction):
         for name in self._ours("table", (f"{program}/{table}" for table in ruleset.tables if table not in used)):
             family = "ip6" if program.startswith("ip6") else "ip"
             host.run(["nft", "delete", "table", family, name.split("/")[1]], timeout=SECONDS, ok=(0, 1))
+
+    def _sweep_modules(self, host: Host) -> None:
+        """Unload what the kernel loaded on demand and nobody uses; with each, what only it used becomes idle."""
+        tried: set[str] = set()
+        while host.stat(RMMOD) is not None:
+            idle = (name for name, users in loaded_modules(host).items() if not users)
+            ours = set(self._ours("module", matching(idle, self.footprint.modules)))
+            if ours <= tried:
+                return
+            # What does not go is in use after all, or the kernel is not this machine's: then it stays.
+            host.run(["rmmod", *sorted(ours - tried)], timeout=SECONDS, ok=(0, 1))
+            tried |= ours
 
     def _sweep_files(self, host: Host) -> Iterator[tuple[str, str]]:
         before = frozenset(self.baseline.present)

@@ -8,7 +8,15 @@ from typing import ClassVar
 from installers.core.actions.base import BaseAction
 from installers.core.actions.files import FINAL
 from installers.core.errors import Failure
-from installers.core.facts.kernel import LOADED, ModuleState, SysctlValue, even, sysctl_path
+from installers.core.facts.kernel import (
+    LOADED,
+    ModuleState,
+    SysctlValue,
+    absent_needs,
+    even,
+    loaded_modules,
+    sysctl_path,
+)
 from installers.core.model import DONE, Action, Host, Irreversible, Left, Outcome, Probe
 
 
@@ -28,7 +36,11 @@ class LoadModule(BaseAction):
         return f"load the kernel module {self.name}"
 
     def inverse(self, probe: Probe) -> Action | Irreversible:
-        return self if ModuleState(self.name).load(probe) == LOADED else UnloadModule(self.name)
+        return (
+            self
+            if ModuleState(self.name).load(probe) == LOADED
+            else UnloadModule(self.name, absent_needs(probe, self.name))
+        )
 
     def execute(self, host: Host) -> Outcome:
         answer = host.run(("modprobe", self.name), timeout=60, ok=(0, 1))
@@ -39,11 +51,12 @@ class LoadModule(BaseAction):
 
 @dataclass(frozen=True, slots=True)
 class UnloadModule(BaseAction):
-    """Unload a module we loaded, unless something uses it now."""
+    """Unload a module we loaded with those that came along (``needs``), unless something uses it now."""
 
     kind: ClassVar[str] = "unload-module"
 
     name: str
+    needs: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -56,11 +69,14 @@ class UnloadModule(BaseAction):
         return FINAL
 
     def execute(self, host: Host) -> Outcome:
-        if ModuleState(self.name).load(host) != LOADED:
-            return DONE
-        answer = host.run(("modprobe", "-r", self.name), timeout=60, ok=(0, 1))
-        if answer.code and ModuleState(self.name).load(host) == LOADED:
-            return Left(f"kernel module {self.name}", answer.stderr.strip() or "it is in use")
+        if self.name in loaded_modules(host):
+            answer = host.run(("modprobe", "-r", self.name), timeout=60, ok=(0, 1))
+            if answer.code and self.name in loaded_modules(host):
+                return Left(f"kernel module {self.name}", answer.stderr.strip() or "it is in use")
+        # One after another: the first was what used the second. One that others use by now stays theirs.
+        for name in self.needs:
+            if loaded_modules(host).get(name) == 0:
+                host.run(("rmmod", name), timeout=60, ok=(0, 1))
         return DONE
 
 

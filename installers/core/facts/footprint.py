@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from installers.core.errors import Failure
 from installers.core.facts.firewall import Ruleset, read_ruleset
+from installers.core.facts.kernel import loaded_modules
 from installers.core.host.mounts import mount_points
 from installers.core.model import Baseline, Footprint, Probe, Query, Unknown
 
@@ -36,6 +37,7 @@ class Matches:
         found += chains
         found += [f"ipset:{name}" for name in ipsets(probe, footprint.ipsets)]
         found += [f"cgroup:{path}" for path in cgroups(probe, mountinfo, footprint.cgroups)]
+        found += [f"module:{name}" for name in matching(loaded_modules(probe), footprint.modules)]
         values = ((key, sysctl_value(probe, key)) for key in footprint.sysctls)
         return Baseline(tuple(found), tuple((key, value) for key, value in values if value is not None))
 

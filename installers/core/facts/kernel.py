@@ -29,7 +29,7 @@ class ModuleState:
     def load(self, probe: Probe) -> str | Unknown:
         name = self.name.replace("-", "_")
         loadable = probe.stat("/proc/modules") is not None
-        if loadable and name in parse_modules(probe.read("/proc/modules").decode()):
+        if name in loaded_modules(probe):
             return LOADED
         release = probe.read("/proc/sys/kernel/osrelease").decode().strip()
         for tree in (f"/lib/modules/{release}", f"/usr/lib/modules/{release}"):
@@ -78,15 +78,36 @@ def even(value: str) -> str:
     return " ".join(value.split())
 
 
-def parse_modules(text: str) -> frozenset[str]:
-    """/proc/modules: the names of loaded modules."""
-    return frozenset(line.split(" ", 1)[0] for line in text.splitlines() if line)
+def loaded_modules(probe: Probe) -> dict[str, int]:
+    """Loaded modules, each with how many use it; empty for a kernel that loads none."""
+    return parse_modules(probe.read("/proc/modules").decode()) if probe.stat("/proc/modules") is not None else {}
+
+
+def parse_modules(text: str) -> dict[str, int]:
+    """/proc/modules: loaded modules, each with how many use it. A kernel that cannot unload any counts none."""
+    rows = (line.split(" ") for line in text.splitlines() if line)
+    return {row[0]: int(row[2]) if row[2].isdigit() else 1 for row in rows}
+
+
+def absent_needs(probe: Probe, name: str) -> tuple[str, ...]:
+    """The modules that would be loaded along with one, its nearest need first."""
+    loaded = loaded_modules(probe)
+    path = f"/lib/modules/{probe.read('/proc/sys/kernel/osrelease').decode().strip()}/modules.dep"
+    for line in probe.read(path).decode().splitlines() if probe.stat(path) is not None else ():
+        file, _, needs = line.partition(":")
+        if _module(file) == name.replace("-", "_"):
+            return tuple(need for need in map(_module, needs.split()) if need not in loaded)
+    return ()
 
 
 def parse_module_files(text: str) -> frozenset[str]:
     """modules.builtin and modules.dep: module names from their files' paths."""
-    files = (line.partition(":")[0].rpartition("/")[2] for line in text.splitlines() if line)
-    return frozenset(file.split(".ko", 1)[0].replace("-", "_") for file in files)
+    return frozenset(_module(line.partition(":")[0]) for line in text.splitlines() if line)
+
+
+def _module(file: str) -> str:
+    """A module's name from its file's path."""
+    return file.rpartition("/")[2].split(".ko", 1)[0].replace("-", "_")
 
 
 def _names(probe: Probe, path: str) -> frozenset[str]:

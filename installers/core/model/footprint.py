@@ -14,7 +14,8 @@ class Footprint:
     globs of network links. netns: globs of names under /run/netns. chains: prefixes of iptables
     chains (all tables, v4 and v6; rules that jump to them too). ipsets: name prefixes. cgroups:
     globs of cgroup paths below every hierarchy; what runs in them is ended. sysctls: keys whose value
-    it changes. holds: the container (``cluster``, ``containerd``) that is gone with its trees.
+    it changes. modules: globs of kernel modules the kernel loads for it. holds: the container
+    (``cluster``, ``containerd``) that is gone with its trees.
     """
 
     trees: tuple[str, ...] = ()
@@ -26,6 +27,7 @@ class Footprint:
     ipsets: tuple[str, ...] = ()
     cgroups: tuple[str, ...] = ()
     sysctls: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
     holds: str = ""
 
 

@@ -45,6 +45,10 @@ FOOTPRINT = Footprint(
     netns=("cni-*",),
     chains=("KUBE-", "CNI-"),
     cgroups=("kubepods*",),
+    modules=(
+        *("xt_*", "ipt_*", "ip6t_*", "nft_*", "nf_tables", "nf_nat*", "nf_reject_*", "nf_conntrack_*", "nfnetlink"),
+        *("ip_vs*", "ip_set*", "veth"),
+    ),
     sysctls=(
         *("kernel.panic", "kernel.panic_on_oops", "vm.overcommit_memory", "vm.panic_on_oom"),
         *("kernel.keys.root_maxkeys", "kernel.keys.root_maxbytes", "net.ipv4.conf.all.route_localnet"),

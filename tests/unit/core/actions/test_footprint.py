@@ -24,6 +24,7 @@ FOOTPRINT = Footprint(
     ipsets=("KUBE-",),
     cgroups=("kubepods*",),
     sysctls=("vm.overcommit_memory", "kernel.panic"),
+    modules=("nf_*", "nft_*", "xt_*"),
 )
 PODS = "/sys/fs/cgroup/memory/kubepods"
 
@@ -137,6 +138,19 @@ def test_slices_are_stopped_as_units(machine: FakeMachine) -> None:
     machine.tree.file("/sys/fs/cgroup/memory/kubepods.slice/cgroup.procs", "")
     assert sweep.execute(FakeHost(machine)) == DONE
     assert stopped == ["stop kubepods.slice"]
+
+
+def test_modules_go_with_their_last_user(machine: FakeMachine) -> None:
+    kernel = machine.kernel
+    machine.tree.file("/usr/sbin/rmmod", "")
+    kernel.needs = {"xt_MASQUERADE": ("nf_nat",), "nf_nat": ("nf_conntrack",), "xt_mine": ("nf_tables",)}
+    kernel.insert("nf_conntrack")
+    sweep = claimed(machine)
+    for name in ("xt_MASQUERADE", "xt_mine", "veth"):
+        kernel.insert(name)
+    kernel.busy.add("xt_mine")  # somebody's rule
+    assert sweep.execute(FakeHost(machine)) == DONE
+    assert set(kernel.loaded) == {"nf_conntrack", "xt_mine", "nf_tables", "veth"}
 
 
 def test_nothing_started_nothing_swept(machine: FakeMachine) -> None:

@@ -48,6 +48,16 @@ def _enabled(machine: FakeMachine) -> None:
     machine.units.enable("thing.service")
 
 
+def _needing(machine: FakeMachine) -> None:
+    """A kernel in which a module brings two more along, of which one is there already."""
+    machine.kernel.needs["br_netfilter"] = ("bridge", "stp", "llc")
+    machine.tree.file(
+        f"/lib/modules/{machine.kernel.release}/modules.dep",
+        "kernel/net/bridge/br_netfilter.ko.xz: kernel/net/bridge/bridge.ko.xz kernel/net/stp.ko.xz kernel/net/llc.ko\n",
+    )
+    machine.kernel.insert("llc")
+
+
 def _loaded(machine: FakeMachine) -> None:
     machine.kernel.insert("overlay")
 
@@ -99,6 +109,7 @@ SCENARIOS = [
     ),
     Scenario("reload", ReloadSystemd("thing.service"), _thing),
     Scenario("module", LoadModule("overlay"), lambda m: m.tree.directory("/sys/module")),
+    Scenario("module with those it needs", LoadModule("br_netfilter"), _needing),
     Scenario("module that was loaded", LoadModule("overlay"), _loaded),
     Scenario("sysctl", SetSysctl("net.ipv4.ip_forward", "1")),
     Scenario("mount", MountNow("tmpfs", "/srv", "tmpfs")),
