@@ -83,7 +83,7 @@ class Board:
         phase = self.phases.setdefault(event.phase, Phase(0))
         if event.outcome == "failed":
             phase.failed += 1
-        else:
+        elif event.outcome != "interrupted":
             phase.done += 1
         # A deferred step may turn out to have more to do than the plan could count.
         phase.total = max(phase.total, phase.done + phase.failed)

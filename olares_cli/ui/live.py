@@ -58,6 +58,8 @@ class LiveView:
                 self._print(record.text, "warning" if record.level == "warning" else "plain")
             case StepFinished(outcome="failed"):
                 self._print(f"{record.component}: {record.key} failed: {record.detail or record.id}", "bad")
+            case StepFinished(outcome="interrupted"):
+                self._print(f"{record.component}: {record.key} was interrupted", "warning")
             case StepFinished(outcome="changed"):
                 self._print(f"{record.component}: {record.key}  ({duration(record.seconds)})", "faint")
             case ActionFinished(outcome="left" | "kept"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import ssl
+import subprocess
 import urllib.request
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -13,6 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+from installers.core.resources.firewall import FirewallRule
+from installers.core.resources.network import Link
+from installers.machines import resources
 from tests.e2e import compare, outside
 from tests.e2e.conftest import Fresh, Tell
 from tests.e2e.inside import WHEELS, Inside, Ran, outer
@@ -72,6 +76,24 @@ def test_up_again_finds_everything_there_in_seconds(gone: Inside, tell: Tell) ->
     tell(f"make up once more: {ran.seconds:.1f} s")
     assert of(ran, "action-finished") == []
     assert ran.seconds <= 10
+
+
+def test_what_the_computer_around_it_lost_is_repaired_by_the_next_up(gone: Inside) -> None:
+    """The kinds of resource no component inside has: a network link and firewall rules."""
+    shared = list(resources.shared(gone.driver.paths))
+    rules = [resource for resource in shared if isinstance(resource, FirewallRule)]
+    (link,) = (resource for resource in shared if isinstance(resource, Link))
+    for rule in rules:
+        run("iptables", "-w", "20", "-t", rule.table, "-D", rule.chain, *rule.args)
+    run("ip", "address", "del", link.addresses[0], "dev", link.name)
+    ran = up(gone)
+    changed = {row["key"] for row in of(ran, "step-finished") if row["outcome"] == "changed"}
+    assert changed == {link.key, *(rule.key for rule in rules)}
+    assert gone.run("id", "-un").out == "root\n"
+
+
+def run(*words: str) -> None:
+    subprocess.run(words, stdin=subprocess.DEVNULL, check=True, timeout=30)
 
 
 def test_the_kubeconfig_that_up_names_works_from_this_computer(gone: Inside) -> None:

@@ -116,9 +116,10 @@ class _Run:
             outcome = self._bring_about(item, names)
         except BaseException as failure:
             id = failure.id if isinstance(failure, Failure) else ""
+            ended = "interrupted" if isinstance(failure, Interrupted | KeyboardInterrupt) else "failed"
             self.context.emit(
                 StepFinished(
-                    at=time.time(), **names, outcome="failed", seconds=time.time() - began, id=id, detail=str(failure)
+                    at=time.time(), **names, outcome=ended, seconds=time.time() - began, id=id, detail=str(failure)
                 )
             )
             raise

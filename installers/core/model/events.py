@@ -73,7 +73,7 @@ class Progress(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFinished(Event):
-    """``outcome``: satisfied, changed, failed. ``id``: the failure's id, else ""."""
+    """``outcome``: satisfied, changed, failed, interrupted. ``id``: the failure's id, else ""."""
 
     type: ClassVar[str] = "step-finished"
     key: str

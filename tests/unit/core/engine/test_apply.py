@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from installers.core.engine.context import Children
-from installers.core.errors import Failure
+from installers.core.errors import Failure, Interrupted
 from installers.core.model import Change, Decision, Deferred, Facts, Host, May, Owed, Satisfied
 from installers.core.model.events import ActionFinished, StepFinished
 from tests.fake import FakeHost, FakeMachine
@@ -155,6 +155,17 @@ def test_an_interrupted_run_is_taken_up_where_it_stopped(bench: Workbench, slow:
     bench.stop.clear()
     again = bench.install(steps)
     assert (again.status, again.changes, bench.there()) == ("done", 1, {"a", "b", "c"})
+
+
+def test_a_step_ended_by_an_interrupt_is_no_failed_one(bench: Workbench, slow: Slow) -> None:
+    def interrupt() -> None:
+        bench.stop.set()
+        raise Interrupted
+
+    slow.on["b"] = interrupt
+    assert bench.install(chain(Thing("a"), Thing("b"))).status == "interrupted"
+    finished = [(event.key, event.outcome) for event in bench.events if isinstance(event, StepFinished)]
+    assert finished == [("thing:a", "changed"), ("thing:b", "interrupted")]
 
 
 def test_an_action_that_was_not_planned_is_refused(bench: Workbench) -> None:
