@@ -307,7 +307,7 @@ def _remove_own(paths: Paths, everything: Literal["keep-data", "all"]) -> None:
     """The program's own traces, once nothing on the machine is its work any more."""
     for path in (paths.journal, f"{paths.journal}-journal"):
         Path(path).unlink(missing_ok=True)
-    doomed = [paths.before, paths.built, paths.cache, paths.logs, paths.run]
+    doomed = [paths.before, paths.built, paths.scratch, paths.cache, paths.logs, paths.run]
     if everything == "all":
         doomed += [paths.volumes, paths.secrets]
     # In a machine cache and ledger are shared with the computer around it: what is mounted is not ours.

@@ -69,6 +69,11 @@ class Paths:
         """Digests of what was built here, kept apart from the cache that holds the bytes."""
         return f"{self.state}/built"
 
+    @property
+    def scratch(self) -> str:
+        """Where images and programs are built; empty but for a lock while nothing is."""
+        return f"{self.state}/build"
+
 
 @dataclass(frozen=True, slots=True)
 class Node:

@@ -21,6 +21,7 @@ from installers.core.artifacts.registries import fetched
 from installers.core.artifacts.report import FAILED, Lines, failure_line
 from installers.core.errors import Failure
 from installers.core.host.runner import run_process
+from installers.site import Paths
 
 
 def main() -> int:
@@ -56,9 +57,10 @@ def _build(options: argparse.Namespace) -> None:
     planned = plan(options.name, release=here.codename, arch=architecture(), root=options.recipes)
     if planned.key != options.expected:
         raise Failure("OLR-ART-012", recipe=options.name)
-    scratch = options.state / "build"
+    paths = Paths(state=str(options.state))
+    scratch = Path(paths.scratch)
     with hidden_cache(scratch, run_process):
-        shop = Workshop(Cache(options.cache, options.state / "built"), scratch, apt.mirror())
+        shop = Workshop(Cache(options.cache, Path(paths.built)), scratch, apt.mirror())
         shop.sweep()
         shop.make(planned, Lines())
 

@@ -19,6 +19,7 @@ from installers.core.model import Output
 _STEP = 600.0
 """Seconds for one of buildah's own steps (copy, commit); commands inside a root bring their own limit."""
 
+_SETTINGS = "containers.conf"
 _CONTAINERS = Path("/var/lib/containers")
 
 
@@ -55,11 +56,17 @@ class Buildah:
     driver: str
     run: Run
 
+    def __post_init__(self) -> None:
+        # Else it makes /etc/cni/net.d for its lock; and nobody's settings on this host should change a build.
+        settings = f'[network]\nnetwork_config_dir = "{self.scratch}/network"\n'
+        (self.scratch / _SETTINGS).write_text(settings)
+
     def _call(self, *args: str, timeout: float = _STEP, on_line: Callable[[str], None] | None = None) -> Output:
         where = ["--root", f"{self.scratch}/storage", "--runroot", f"{self.scratch}/run"]
         argv = ["buildah", *where, "--storage-driver", self.driver, *args]
         temporary = f"{self.scratch}/temporary"
-        env = {"BUILDAH_ISOLATION": "chroot", "TMPDIR": temporary, "HOME": temporary}
+        settings = f"{self.scratch}/{_SETTINGS}"
+        env = {"BUILDAH_ISOLATION": "chroot", "CONTAINERS_CONF": settings, "TMPDIR": temporary, "HOME": temporary}
         return self.run(argv, timeout=timeout, env=env, on_line=on_line)
 
     def start(self, base: str) -> str:
