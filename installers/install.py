@@ -44,12 +44,16 @@ SELF = "installation"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What one call asks for. Empty ``phases`` means all. ``stop`` is set by whoever handles the interrupt."""
+    """What one call asks for. Empty ``phases`` means all. ``stop`` is set by whoever handles the interrupt.
+
+    ``request``: the same in the caller's own words, which ``cut_off`` gives back.
+    """
 
     site: Site
     phases: tuple[str, ...] = ()
     skip_phases: tuple[str, ...] = ()
     stop: threading.Event = field(default_factory=threading.Event)
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,11 @@ def install(
 def resume(options: Options, *, emit: Emit) -> Result:
     """Take up a run that was cut off: put its remains to rest, then install what is missing."""
     return install(options, emit=emit, verb="resume")
+
+
+def cut_off(options: Options) -> str | None:
+    """The request of the last run here, if it did not come to its end."""
+    return engine.cut_off(options.site.paths.journal)
 
 
 def undo(options: Options, *, emit: Emit) -> Result:
@@ -300,6 +309,7 @@ def _bench(options: Options, emit: Emit) -> Bench:
         codec=CODEC,
         emit=emit,
         stop=options.stop,
+        request=options.request,
     )
 
 

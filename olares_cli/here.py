@@ -50,20 +50,25 @@ def options(
     kube: str = "",
     accept_eol: bool = False,
     stop: threading.Event | None = None,
+    request: str = "",
 ) -> Any:
     """The options of ``installers.install``; an unknown phase, source or engine is refused."""
     known = [phase.name for phase in PHASES]
     check_names("--phase", phases, known)
     check_names("--skip-phase", skip_phases, known)
     wanted = site(session, source=source, kube=kube, accept_eol=accept_eol)
-    return verbs.load().Options(wanted, phases=phases, skip_phases=skip_phases, stop=stop or threading.Event())
+    event = stop or threading.Event()
+    return verbs.load().Options(wanted, phases=phases, skip_phases=skip_phases, stop=event, request=request)
 
 
 def options_for(session: Session, request: Request, *, stop: threading.Event | None = None) -> Any:
     """The options a run's request stands for. ``stop``: set when the user interrupts."""
+    from olares_cli.runs.request import remembered
+
     if request.verb in ("undo", "uninstall"):
         # Taking back is the journal's business: a configuration nobody can read must not stand in its way.
-        return verbs.load().Options(Site(paths=session.paths), stop=stop or threading.Event())
+        event = stop or threading.Event()
+        return verbs.load().Options(Site(paths=session.paths), stop=event, request=remembered(request))
     return options(
         session,
         phases=request.phases,
@@ -72,6 +77,7 @@ def options_for(session: Session, request: Request, *, stop: threading.Event | N
         kube=request.kube,
         accept_eol=request.accept_eol,
         stop=stop,
+        request=remembered(request),
     )
 
 

@@ -58,11 +58,13 @@ def precheck(site: Site, probe: Probe) -> tuple[CheckResult, ...]:
 
 
 def components_here(journal: str) -> frozenset[str] | Unknown:
-    """The components with live actions in a journal; none without a journal."""
+    """The components with live actions in a journal, and the packages these brought; none without a journal."""
     try:
         opened = Journal(journal, mode="read")
         try:
-            return frozenset(row.component for row in opened.rows(*LIVE))
+            rows = opened.rows(*LIVE)
+            named = (row.key.partition(":")[2].split() for row in rows if row.key.startswith("packages:"))
+            return frozenset(row.component for row in rows).union(*named)
         finally:
             opened.close()
     except (OSError, Failure, sqlite3.Error) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +38,21 @@ class Request:
 
 def handed_on(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name in HANDED_ON or name.startswith("OLARES_")}
+
+
+def remembered(request: Request) -> str:
+    """A request in one line, for the journal: what was chosen, nothing of the environment it ran in."""
+    import msgspec
+
+    return msgspec.json.encode(replace(request, log="", saved_plan=None, environment={})).decode()
+
+
+def recalled(text: str) -> Request:
+    """The request that goes on with a remembered one: what was taken back goes on being taken back."""
+    import msgspec
+
+    request = msgspec.json.decode(text, type=Request)
+    return replace(request, verb="resume") if request.verb == "install" else request
 
 
 def write_request(request: Request, path: str) -> None:

@@ -163,8 +163,6 @@ def verbs(count: int) -> Iterator[tuple[str, ...]]:
         yield ("resume",) if number % 2 else ("install", "--yes")
 
 
-# Long until a whole run of it has been green: the last one came through ten of its twelve points.
-@pytest.mark.long
 @pytest.mark.timeout(2 * INSTALL)
 def test_an_install_killed_at_every_kind_of_point_ends_as_an_undisturbed_one(
     bare: Inside, undisturbed: compare.Snapshot, tell: Tell

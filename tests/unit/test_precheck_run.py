@@ -177,22 +177,27 @@ def test_whose_things_are_here_is_what_the_journal_says(tmp_path: Path) -> None:
     path = str(tmp_path / "journal.sqlite")
     assert components_here(path) == frozenset()
     journal = Journal(path, mode="write")
-    live, undone = (
+    live, undone, cut_off = (
         journal.intend(
             journal.begin_run("install"),
-            key=f"file:/{component}",
+            key=key,
             component=component,
             action=("put-file", 1, "{}"),
             inverse="a test",
             what="write",
-            target=f"/{component}",
+            target=key,
         )
-        for component in ("etcd", "calico")
+        for component, key in (
+            ("etcd", "file:/a"),
+            ("calico", "file:/b"),
+            ("packages", "packages:containerd runc"),
+        )
     )
     journal.complete(live)
     journal.mark([undone], "undone")
     journal.close()
-    assert components_here(path) == frozenset({"etcd"})
+    assert cut_off
+    assert components_here(path) == frozenset({"etcd", "packages", "containerd", "runc"})
     Path(path).write_bytes(b"this is no database, and long enough to be seen as one" * 20)
     assert isinstance(components_here(path), Unknown)
 

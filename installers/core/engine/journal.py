@@ -30,7 +30,8 @@ LIVE: tuple[State, ...] = ("intended", "recovered", "done", "undoing")
 
 _TABLES = """
 CREATE TABLE run (
-    id INTEGER PRIMARY KEY, verb TEXT NOT NULL, started REAL NOT NULL, finished REAL, status TEXT, detail TEXT
+    id INTEGER PRIMARY KEY, verb TEXT NOT NULL, request TEXT NOT NULL, started REAL NOT NULL, finished REAL,
+    status TEXT, detail TEXT
 ) STRICT;
 CREATE TABLE action (
     seq INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES run(id), key TEXT NOT NULL, component TEXT NOT NULL,
@@ -72,10 +73,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run of a verb. ``status`` is "" while it runs, or for ever when it was killed."""
+    """One run of a verb. ``status`` is "" while it runs, or for ever when it was killed.
+
+    ``request``: what was asked for, in the words of whoever asked, for one who goes on with it.
+    """
 
     id: int
     verb: str
+    request: str
     started: float
     finished: float | None
     status: str
@@ -134,9 +139,10 @@ class Journal:
 
     # runs
 
-    def begin_run(self, verb: str) -> int:
+    def begin_run(self, verb: str, request: str = "") -> int:
         with self._transaction() as db:
-            cursor = db.execute("INSERT INTO run (verb, started) VALUES (?, ?)", (verb, time.time()))
+            values = (verb, request, time.time())
+            cursor = db.execute("INSERT INTO run (verb, request, started) VALUES (?, ?, ?)", values)
             return int(cursor.lastrowid or 0)
 
     def finish_run(self, run: int, *, status: str, detail: str = "") -> None:
@@ -147,7 +153,10 @@ class Journal:
 
     def runs(self) -> tuple[RunRow, ...]:
         """All runs, oldest first."""
-        sql = "SELECT id, verb, started, finished, coalesce(status, ''), coalesce(detail, '') FROM run ORDER BY id"
+        sql = """
+            SELECT id, verb, request, started, finished, coalesce(status, ''), coalesce(detail, '') FROM run
+            ORDER BY id
+        """
         return tuple(RunRow(*row) for row in self._all(sql))  # type: ignore[arg-type]
 
     # actions

@@ -39,7 +39,8 @@ class Result:
 class Bench:
     """Where runs work: a journal, a probe, a way to make hosts, the action codec, and who is told.
 
-    ``lock``: path of the lease. ``stop``: set by whoever handles the user's interrupt.
+    ``lock``: path of the lease. ``stop``: set by whoever handles the user's interrupt. ``request``: what
+    is asked for, kept in the journal for one who goes on with it.
     """
 
     journal: str
@@ -50,6 +51,7 @@ class Bench:
     emit: Emit
     stop: threading.Event = field(default_factory=threading.Event)
     workers: int = 6
+    request: str = ""
 
 
 def past(journal_path: str) -> Past:
@@ -62,6 +64,13 @@ def unfinished(journal_path: str) -> bool:
     """Whether a run was cut off and nobody has taken it up yet."""
     with closing(Journal(journal_path, mode="read")) as journal:
         return bool(journal.rows("intended", "undoing")) or any(not run.status for run in journal.runs())
+
+
+def cut_off(journal_path: str) -> str | None:
+    """What the last run was asked for, if it did not come to its end; None otherwise."""
+    with closing(Journal(journal_path, mode="read")) as journal:
+        last = journal.runs()[-1:]
+    return next((run.request for run in last if run.status not in ("done", "left")), None)
 
 
 def remaining(journal_path: str) -> int:
@@ -86,7 +95,7 @@ def running(bench: Bench, verb: str) -> Iterator[Context]:
             host=bench.host,
             codec=bench.codec,
             emit=bench.emit,
-            run=journal.begin_run(verb),
+            run=journal.begin_run(verb, bench.request),
             stop=bench.stop,
             workers=bench.workers,
         )

@@ -16,9 +16,9 @@ from installers.core.model import Probe, Query, Unknown
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """The components of which this installation has something on the machine, by its journal.
+    """The components and packages of which this installation has something on the machine, by its journal.
 
-    Only the journal knows; whoever asks gives the answer. Value: component names.
+    Only the journal knows; whoever asks gives the answer. Value: names.
     """
 
     journal: str

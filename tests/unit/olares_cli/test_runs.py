@@ -18,7 +18,7 @@ from olares_cli.runs import follow as following
 from olares_cli.runs import unit
 from olares_cli.runs.follow import Follower
 from olares_cli.runs.records import Process, Record, Result, Thing, Trouble, decode, encode
-from olares_cli.runs.request import Request, handed_on, take_request, write_request
+from olares_cli.runs.request import Request, handed_on, recalled, remembered, take_request, write_request
 from tests.unit.olares_cli.conftest import Run
 from tests.unit.olares_cli.verbs_stub import Asked, RunResult, Verbs
 
@@ -146,6 +146,29 @@ def test_a_signal_asks_the_engine_to_stop_in_good_order(
     before = signal.getsignal(number)
     assert run("resume").code == 130
     assert signal.getsignal(number) == before
+
+
+def test_resume_goes_on_with_the_choices_of_the_run_that_was_cut_off(run: Run, verbs: Verbs) -> None:
+    verbs.former = remembered(Request("install", log="/l", phases=("platform",), environment={"https_proxy": CANARY}))
+    assert CANARY not in verbs.former
+    assert run("resume").code == 0
+    (asked,) = verbs.asked
+    assert (asked[0], asked[1].phases) == ("resume", ("platform",))
+    assert recalled(asked[1].request).phases == ("platform",)
+
+
+def test_resume_after_an_uninstall_that_was_cut_off_uninstalls(run: Run, verbs: Verbs) -> None:
+    verbs.former = remembered(Request("uninstall", everything="all"))
+    assert run("resume").code == 0
+    (asked,) = verbs.asked
+    assert (asked[0], asked[2]) == ("uninstall", "all")
+
+
+def test_resume_with_nothing_cut_off_says_so(run: Run, verbs: Verbs) -> None:
+    verbs.former = None
+    ended = run("resume")
+    assert (ended.code, verbs.asked) == (0, [])
+    assert "Nothing to resume" in ended.err
 
 
 def test_a_second_ctrl_c_stops_watching(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ class Asked:
     phases: tuple[str, ...] = ()
     skip_phases: tuple[str, ...] = ()
     stop: threading.Event | None = None
+    request: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ class Verbs:
     checks: tuple[CheckResult, ...] = ()
     components: tuple[ComponentStatus, ...] = ()
     unfinished: bool = False
+    former: str | None = '{"verb": "install"}'
     events: tuple[Event, ...] = ()
     result: RunResult | BaseException = RunResult("done", 3)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
@@ -188,8 +190,12 @@ class Verbs:
         phases: tuple[str, ...] = (),
         skip_phases: tuple[str, ...] = (),
         stop: threading.Event | None = None,
+        request: str = "",
     ) -> Asked:
-        return Asked(site, phases, skip_phases, stop)
+        return Asked(site, phases, skip_phases, stop, request)
+
+    def cut_off(self, options: Asked) -> str | None:
+        return self.former
 
     def plan(self, options: Asked, probe: Probe) -> Plan:
         self.asked.append(("plan", options))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from installers.core.engine import run as engine
 from installers.core.engine.context import Children
 from installers.core.errors import Failure, Interrupted
 from installers.core.model import Change, Decision, Deferred, Facts, Host, May, Owed, Satisfied
@@ -152,8 +153,10 @@ def test_an_interrupted_run_is_taken_up_where_it_stopped(bench: Workbench, slow:
     assert (result.status, bench.there()) == ("interrupted", {"a", "b"})
     with bench.journal() as journal:
         assert [run.status for run in journal.runs()] == ["interrupted"]
+    assert engine.cut_off(bench.path) == ""
     bench.stop.clear()
     again = bench.install(steps)
+    assert engine.cut_off(bench.path) is None
     assert (again.status, again.changes, bench.there()) == ("done", 1, {"a", "b", "c"})
 
 
