@@ -48,9 +48,14 @@ def remembered(request: Request) -> str:
 
 
 def recalled(text: str) -> Request:
-    """The request that goes on with a remembered one: what was taken back goes on being taken back."""
+    """The request that goes on with a remembered one: what was taken back goes on being taken back.
+
+    ``text`` is "" where an earlier release began the run: that one remembered nothing.
+    """
     import msgspec
 
+    if not text:
+        return Request("resume")
     request = msgspec.json.decode(text, type=Request)
     return replace(request, verb="resume") if request.verb == "install" else request
 

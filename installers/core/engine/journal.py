@@ -21,7 +21,9 @@ from typing import Literal
 from installers.core.errors import Failure
 from installers.core.host.scopes import Scope
 
-SCHEMA = 1
+SCHEMA = 2
+_RAISE = {1: "ALTER TABLE run ADD COLUMN request TEXT NOT NULL DEFAULT '';"}
+"""What brings a journal of an earlier schema to the next."""
 """Version of the tables; rows carry their own action version beside it."""
 
 State = Literal["intended", "recovered", "done", "undoing", "undone", "contained", "left", "kept"]
@@ -103,7 +105,7 @@ class Journal:
             source = f"file:{self._path}?mode=ro" if Path(self._path).exists() else "file::memory:"
             db = sqlite3.connect(source, uri=True, isolation_level=None, check_same_thread=False)
             if source == "file::memory:":
-                db.executescript(_TABLES)
+                db.executescript(f"{_TABLES} PRAGMA user_version = {SCHEMA};")
             elif _cut_off(db):
                 db.close()
                 db = _rolled_back(self._path)
@@ -117,6 +119,10 @@ class Journal:
         (found,) = db.execute("PRAGMA user_version").fetchone()
         if found > SCHEMA:
             raise Failure("OLR-RUN-006", path=self._path, found=found, known=SCHEMA)
+        if found < SCHEMA and mode == "read":
+            db = _in_memory(db)
+        for schema in range(found, SCHEMA):
+            db.executescript(f"BEGIN; {_RAISE[schema]} PRAGMA user_version = {schema + 1}; COMMIT;")
         return db
 
     def close(self) -> None:
@@ -284,13 +290,18 @@ def _cut_off(db: sqlite3.Connection) -> bool:
 
 def _rolled_back(path: str) -> sqlite3.Connection:
     """The journal as it was before the cut-off transaction, in memory: a reader leaves the files as they are."""
-    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     with tempfile.TemporaryDirectory() as folder:
         copy = f"{folder}/journal.sqlite"
         for suffix in ("", "-journal"):
             shutil.copyfile(path + suffix, copy + suffix)
-        with closing(sqlite3.connect(copy)) as source:
-            source.backup(db)
+        return _in_memory(sqlite3.connect(copy))
+
+
+def _in_memory(source: sqlite3.Connection) -> sqlite3.Connection:
+    """A copy of a journal; the source is closed."""
+    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    with closing(source):
+        source.backup(db)
     return db
 
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -125,6 +126,18 @@ def test_a_reader_cannot_write_and_sees_only_what_is_committed(path: str, journa
             reader.begin_run("install")
         seq = intend(journal, run=run)
         assert [row.seq for row in reader.rows("intended")] == [seq]
+
+
+@pytest.mark.parametrize("mode", ["read", "write"])
+def test_a_journal_of_the_first_schema_is_understood(path: str, mode: Literal["read", "write"]) -> None:
+    with closing(Journal(path, mode="write")) as journal:
+        journal.begin_run("install")
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("ALTER TABLE run DROP COLUMN request; PRAGMA user_version = 1;")
+    before = Path(path).read_bytes()
+    with closing(Journal(path, mode=mode)) as journal:
+        assert [(run.verb, run.request) for run in journal.runs()] == [("install", "")]
+    assert (Path(path).read_bytes() == before) == (mode == "read")
 
 
 @pytest.mark.parametrize("mode", ["read", "write"])
