@@ -27,9 +27,6 @@ EVICTED = ("built/infrastructure-kubernetes-build-", "built/platform-nats-image-
 TOOLS = "buildah mmdebstrap"
 """Packages that builds need: an install that finds everything built does without them."""
 
-PRIVATE = ("mount /var/cache/olares", "mount /var/lib/olares/built")
-"""Where the private cache is mounted over the shared one."""
-
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -202,7 +199,6 @@ def assert_same_end(inside: Inside, undisturbed: compare.Snapshot) -> None:
     inside.wait_running()
     assert inside.planned() == {}
     found = compare.same_end(undisturbed, compare.take_installed(inside))
-    found = {name: said for name, said in found.items() if name not in PRIVATE}
     assert not found, compare.listed(found)
 
 
