@@ -152,10 +152,14 @@ def _name(probe: Probe, pid: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AptSource:
-    """One place apt takes binary packages from: URI and suite (``bookworm``, ``bookworm-security``)."""
+    """One place apt takes binary packages from: URI, suite (``bookworm``, ``bookworm-security``), components, and
+    the file it stands in.
+    """
 
     uri: str
     suite: str
+    components: tuple[str, ...] = ()
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,23 +169,26 @@ class AptSources:
     def load(self, probe: Probe) -> tuple[AptSource, ...] | Unknown:
         found: list[AptSource] = []
         if probe.stat("/etc/apt/sources.list") is not None:
-            found += parse_source_lines(probe.read("/etc/apt/sources.list").decode(errors="replace"))
+            text = probe.read("/etc/apt/sources.list").decode(errors="replace")
+            found += parse_source_lines(text, "/etc/apt/sources.list")
         for name in probe.listdir("/etc/apt/sources.list.d"):
             if name.endswith((".list", ".sources")):
-                text = probe.read(f"/etc/apt/sources.list.d/{name}").decode(errors="replace")
-                found += parse_source_lines(text) if name.endswith(".list") else parse_source_stanzas(text)
+                file = f"/etc/apt/sources.list.d/{name}"
+                text = probe.read(file).decode(errors="replace")
+                parse = parse_source_lines if name.endswith(".list") else parse_source_stanzas
+                found += parse(text, file)
         return tuple(dict.fromkeys(found))
 
 
-def parse_source_lines(text: str) -> Iterator[AptSource]:
+def parse_source_lines(text: str, file: str) -> Iterator[AptSource]:
     """sources.list(5), one line each: ``deb [options] uri suite component...``."""
     for line in text.splitlines():
         words = re.sub(r"\[[^\]]*\]", " ", line.partition("#")[0]).split()
         if len(words) >= 3 and words[0] == "deb":
-            yield AptSource(words[1], words[2])
+            yield AptSource(words[1], words[2], tuple(words[3:]), file)
 
 
-def parse_source_stanzas(text: str) -> Iterator[AptSource]:
+def parse_source_stanzas(text: str, file: str) -> Iterator[AptSource]:
     """sources.list(5), deb822: stanzas of fields, a field going on in lines that begin with a blank."""
     kept = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     for stanza in re.split(r"\n\s*\n", kept):
@@ -192,7 +199,12 @@ def parse_source_stanzas(text: str) -> Iterator[AptSource]:
                 name, _, line = line.partition(":")
             fields.setdefault(name.strip().lower(), []).extend(line.split())
         if "deb" in fields.get("types", ()) and fields.get("enabled", ["yes"])[0] not in ("no", "false", "0"):
-            yield from (AptSource(uri, suite) for uri in fields.get("uris", ()) for suite in fields.get("suites", ()))
+            parts = tuple(fields.get("components", ()))
+            yield from (
+                AptSource(uri, suite, parts, file)
+                for uri in fields.get("uris", ())
+                for suite in fields.get("suites", ())
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,26 @@ class KernelRelease:
 
 
 @dataclass(frozen=True, slots=True)
+class KernelVersion:
+    """The running kernel's version as numbers (6, 1, 0); what follows them is the distribution's."""
+
+    def load(self, probe: Probe) -> tuple[int, ...] | Unknown:
+        release = probe.read("/proc/sys/kernel/osrelease").decode().strip()
+        match = re.match(r"\d+(?:\.\d+)*", release)
+        return tuple(int(part) for part in match[0].split(".")) if match else Unknown(f"the kernel is called {release}")
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleTree:
+    """Whether the running kernel's modules lie in this root: in a container they usually do not."""
+
+    def load(self, probe: Probe) -> bool | Unknown:
+        release = probe.read("/proc/sys/kernel/osrelease").decode().strip()
+        trees = (f"/lib/modules/{release}", f"/usr/lib/modules/{release}")
+        return any(probe.stat(f"{tree}/modules.dep") is not None for tree in trees)
+
+
+@dataclass(frozen=True, slots=True)
 class ModuleState:
     """One of ``built-in``, ``loaded``, ``available`` (a file modprobe can load), ``missing``, and
     ``no-modules``: not known to a kernel that cannot load any.

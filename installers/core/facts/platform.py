@@ -165,17 +165,30 @@ class FormerRuntimes:
 TRACES = (
     ("K3s", "/usr/local/bin/k3s"),
     ("K3s", "/etc/rancher/k3s"),
+    ("K3s", "/var/lib/rancher/k3s"),
     ("RKE2", "/etc/rancher/rke2"),
+    ("RKE2", "/usr/local/bin/rke2"),
+    ("RKE2", "/var/lib/rancher/rke2"),
     ("MicroK8s", "/var/snap/microk8s"),
     ("k0s", "/etc/k0s"),
+    ("k0s", "/usr/local/bin/k0s"),
+    ("k0s", "/var/lib/k0s"),
+    ("minikube", "/var/lib/minikube"),
     ("Kubernetes", "/etc/kubernetes/kubelet.conf"),
     ("Kubernetes", "/etc/kubernetes/manifests/kube-apiserver.yaml"),
     ("Docker", "/usr/bin/dockerd"),
     ("Docker", "/run/docker.sock"),
+    ("Docker", "/var/snap/docker"),
+    ("Docker Desktop", "/opt/docker-desktop"),
+    ("Docker Desktop", "/mnt/wsl/docker-desktop"),
+    ("CRI-O", "/usr/bin/crio"),
     ("containerd", "/usr/bin/containerd"),
     ("containerd", "/usr/local/bin/containerd"),
 )
-"""What a runtime that was here before leaves to see. Whose it is, ours or not, the journal tells."""
+"""What a runtime that was here before leaves to see. Whose it is, ours or not, the journal tells.
+
+Podman is not among them: it keeps its images and networks apart and has no service of its own.
+"""
 
 
 def parse_os_release(text: str) -> Release:

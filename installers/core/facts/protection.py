@@ -1,0 +1,132 @@
+"""What stands guard here: firewalls, the flavour of iptables, SELinux, AppArmor; and services that run."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+
+from installers.core.facts.virtual import text_of
+from installers.core.model import Probe, Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRuns:
+    """Whether a system service runs: by its control group, which systemd makes at start and removes at its end."""
+
+    name: str
+
+    def load(self, probe: Probe) -> bool | Unknown:
+        return service_runs(probe, self.name)
+
+
+def service_runs(probe: Probe, name: str) -> bool:
+    roots = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")
+    return any(probe.stat(f"{root}/system.slice/{name}") is not None for root in roots)
+
+
+@dataclass(frozen=True, slots=True)
+class FirewallManagers:
+    """Programs that keep a firewall and are switched on: ``ufw``, ``firewalld``, ``pve-firewall``."""
+
+    def load(self, probe: Probe) -> tuple[str, ...] | Unknown:
+        found = []
+        if re.search(r"^ENABLED=yes", text_of(probe, "/etc/ufw/ufw.conf"), re.MULTILINE | re.IGNORECASE):
+            found.append("ufw")
+        found += [name for name in ("firewalld", "pve-firewall") if service_runs(probe, f"{name}.service")]
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Iptables:
+    """``flavour`` of the program: nft, legacy, "" without one. ``legacy_tables``: tables of the older kind in use."""
+
+    flavour: str
+    legacy_tables: tuple[str, ...] = ()
+
+
+PLACES = ("/usr/sbin/iptables", "/sbin/iptables", "/usr/bin/iptables")
+
+
+@dataclass(frozen=True, slots=True)
+class IptablesFlavour:
+    """Which of the two rule sets of the kernel the program iptables works on, by where its links lead."""
+
+    def load(self, probe: Probe) -> Iptables | Unknown:
+        goal = next((end for place in PLACES if (end := _end(probe, place))), "")
+        flavour = "" if not goal else "nft" if "nft" in goal else "legacy"
+        return Iptables(flavour, tuple(sorted(text_of(probe, "/proc/net/ip_tables_names").split())))
+
+
+def _end(probe: Probe, path: str) -> str:
+    """The name at the end of a chain of links, "" when there is nothing."""
+    for _ in range(8):
+        found = probe.stat(path)
+        if found is None:
+            return ""
+        if not found.is_link:
+            break
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), probe.readlink(path)))
+        if "nft" in posixpath.basename(path) or "legacy" in posixpath.basename(path):
+            break
+    return posixpath.basename(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Selinux:
+    """``mode``: enforcing or permissive. Whether the policies for containers and for K3s are installed."""
+
+    mode: str
+    container_policy: bool = False
+    k3s_policy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SelinuxState:
+    """SELinux as it is now, None where it is off. The policies are known by the files of their packages."""
+
+    def load(self, probe: Probe) -> Selinux | Unknown | None:
+        mode = text_of(probe, "/sys/fs/selinux/enforce")
+        if not mode:
+            return None
+        folder = "/usr/share/selinux/packages"
+        names = {*probe.listdir(folder), *probe.listdir(f"{folder}/targeted")}
+        container, k3s = (any(n.startswith(f"{p}.pp") for n in names) for p in ("container", "k3s"))
+        return Selinux("enforcing" if mode == "1" else "permissive", container, k3s)
+
+
+@dataclass(frozen=True, slots=True)
+class Apparmor:
+    """``enabled`` in the kernel; ``parser``: the program that loads profiles is there."""
+
+    enabled: bool
+    parser: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ApparmorState:
+    """AppArmor in the kernel, and its program."""
+
+    def load(self, probe: Probe) -> Apparmor | Unknown:
+        parser = any(probe.stat(f"{folder}/apparmor_parser") is not None for folder in ("/sbin", "/usr/sbin"))
+        return Apparmor(text_of(probe, "/sys/module/apparmor/parameters/enabled") == "Y", parser)
+
+
+@dataclass(frozen=True, slots=True)
+class LeavesAlone:
+    """Patterns of links that NetworkManager is told to leave alone (``interface-name:cali*``), in order."""
+
+    def load(self, probe: Probe) -> tuple[str, ...] | Unknown:
+        found: list[str] = []
+        for folder in ("/usr/lib/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/etc/NetworkManager/conf.d"):
+            for name in probe.listdir(folder):
+                if name.endswith(".conf"):
+                    found += parse_unmanaged(text_of(probe, f"{folder}/{name}"))
+        found += parse_unmanaged(text_of(probe, "/etc/NetworkManager/NetworkManager.conf"))
+        return tuple(dict.fromkeys(found))
+
+
+def parse_unmanaged(text: str) -> list[str]:
+    """NetworkManager.conf(5): values of ``unmanaged-devices``, separated by semicolons or commas."""
+    lines = re.findall(r"^\s*unmanaged-devices\s*[+]?=\s*(.*)$", text, re.MULTILINE)
+    return [word.strip() for line in lines for word in re.split("[;,]", line) if word.strip()]
