@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import io
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from installers.core.errors import catalogue
 from installers.core.model import Ref
 from installers.core.resources.command import GuardedCommand
 from installers.install import component_steps
+from installers.precheck.check import Check
+from installers.precheck.run import checks
 from installers.site import Site
 from olares_cli import app
 from olares_cli.commands.explain import placeholders
@@ -67,11 +70,21 @@ taken back command by command, for the reason it gives. Here: Kubernetes on Debi
 |---|---|---|---|
 """
 
+CHECKS = """\
+# Checks
+
+What `olares-cli precheck` looks at, in its order, and every install before it begins. Nothing is changed, and no check
+waits for another. An **error** forbids an install; a **warning** and an **info** do not. A failure can weigh less than
+its check, never more. What could not be found out is *not-run*, never passed. `--waive ID` goes on although a check
+fails. How fast the disk is where etcd will lie is not measured: that would write.
+"""
+
 
 def pages() -> dict[str, str]:
     """Each generated page by its name below docs/reference."""
     return {
         "cli.md": cli_page(),
+        "checks.md": checks_page(),
         "errors.md": errors_page(),
         "configuration.md": configuration_page(),
         "guarded.md": guarded_page(),
@@ -85,6 +98,24 @@ def errors_page() -> str:
         for id, entry in sorted(catalogue().items())
     )
     return "\n".join((NOTE, ERRORS, *entries))
+
+
+def checks_page() -> str:
+    return "\n".join((NOTE, CHECKS, *map(_check, checks(Site()))))
+
+
+def _check(check: Check) -> str:
+    """One check: its class's sentence, and the entries of the ids that stand in its code."""
+    kind = type(check)
+    entries = catalogue()
+    problems = dict.fromkeys(re.findall(r"OLR-PRE-\d{3}", inspect.getsource(kind)))
+    rows = (
+        f"- [{id}](errors.md#{id.lower()}): {_safe(placeholders(entries[id].what))}. "
+        f"**Do:** {_safe(placeholders(entries[id].next))}\n"
+        for id in problems
+    )
+    about = " ".join((inspect.getdoc(kind) or "").split())
+    return f"## {check.id}\n\n{check.title} ({check.severity}). {about}\n\n{''.join(rows)}"
 
 
 def cli_page() -> str:

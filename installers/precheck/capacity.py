@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from installers.core.facts.conditions import EntryNames, Ours, Room, Swap
+from installers.core.facts.conditions import EntryNames, Ours, Room
 from installers.core.facts.kernel import SysctlValue
 from installers.core.facts.platform import Cpu, Memory
+from installers.core.facts.storage import SwapSpaces
 from installers.core.model import Fact, Facts
 from installers.precheck.check import BaseCheck, Failed, Passed, Severity, Verdict, size
 from installers.site import PROGRAM
@@ -127,11 +128,14 @@ class SwapSpace(BaseCheck):
     severity: ClassVar[Severity] = "info"
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (Swap(),)
+        return (SwapSpaces(),)
 
     def judge(self, facts: Facts) -> Verdict:
-        found = facts[Swap()]
-        return Passed(f"{size(found)}; it stays on, the kubelet is set to accept it" if found else "off")
+        found = facts[SwapSpaces()]
+        if not found:
+            return Passed("off")
+        said = ", ".join(f"{size(space.size)} {space.kind}" for space in found)
+        return Passed(f"{said}; it stays on, the kubelet is set to accept it")
 
 
 LIMITS = (("fs.file-max", 65536), ("fs.inotify.max_user_instances", 128), ("fs.inotify.max_user_watches", 65536))

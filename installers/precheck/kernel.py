@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from installers.core.facts.conditions import Confinement, ReadOnlyCgroups
-from installers.core.facts.kernel import AVAILABLE, BUILT_IN, LOADED, Evidence, ModuleState
-from installers.core.facts.platform import CgroupMode
+from installers.core.facts.kernel import (
+    AVAILABLE,
+    BUILT_IN,
+    LOADED,
+    MISSING,
+    NO_MODULES,
+    Evidence,
+    KernelVersion,
+    ModuleState,
+    ModuleTree,
+)
+from installers.core.facts.platform import CgroupMode, OsRelease
 from installers.core.model import Fact, Facts
-from installers.precheck.check import BaseCheck, Failed, Passed, Severity, Verdict
+from installers.precheck.check import BaseCheck, Failed, NotRun, Passed, Severity, Verdict
 
 FEATURES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "overlay": ("/proc/filesystems:overlay", ("overlay",)),
@@ -47,6 +57,89 @@ def _state(facts: Facts, where: str, modules: tuple[str, ...]) -> str:
         if state in states and (state != AVAILABLE or Evidence(where) not in facts or not facts[Evidence(where)]):
             return state
     return BUILT_IN if facts[Evidence(where)] else "missing"
+
+
+OLDEST = (4, 19)
+"""The oldest kernel today's kubeadm takes; nobody has tried this program on an older one."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelAge(BaseCheck):
+    """The kernel is one that the engine is made for."""
+
+    source: str
+
+    id: ClassVar[str] = "kernel-version"
+    title: ClassVar[str] = "Kernel version"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (KernelVersion(),)
+
+    def judge(self, facts: Facts) -> Verdict:
+        found = facts[KernelVersion()]
+        said = ".".join(map(str, found))
+        if found[:2] < OLDEST:
+            return Failed("OLR-PRE-065", {"found": said}, severity="warning" if self.source == "debian" else None)
+        return Passed(said)
+
+
+NETFILTER = (
+    *("xt_comment", "xt_mark", "xt_conntrack", "xt_addrtype", "xt_multiport", "xt_nat", "xt_statistic"),
+    *("ip_set", "xt_set", "vxlan"),
+)
+"""Modules kube-proxy's rules and pod networks ask for one by one; a distribution may pack some of them apart."""
+
+EXTRA: Mapping[str, str] = {
+    "rhel": "run `dnf install kernel-modules-extra-$(uname -r)`",
+    "debian": "install the whole kernel (Debian: `apt-get install linux-image-amd64`; Ubuntu: linux-modules-extra)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NetfilterModules(BaseCheck):
+    """Every kernel module that rules for services ask for can be loaded."""
+
+    id: ClassVar[str] = "netfilter-modules"
+    title: ClassVar[str] = "Kernel modules for services"
+    severity: ClassVar[Severity] = "warning"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (*map(ModuleState, NETFILTER), ModuleTree(), OsRelease())
+
+    def judge(self, facts: Facts) -> Verdict:
+        states = {name: facts[ModuleState(name)] for name in NETFILTER}
+        missing = [name for name, state in states.items() if state == MISSING]
+        if NO_MODULES in states.values():
+            return NotRun("this kernel loads no modules and does not say what is built in")
+        if not missing:
+            return Passed("all there")
+        if not facts[ModuleTree()]:
+            return NotRun("the kernel's modules do not lie in this system")
+        how = EXTRA.get(
+            facts[OsRelease()].family, "install all of the kernel's modules from the distribution's packages"
+        )
+        return Failed("OLR-PRE-066", {"missing": ", ".join(missing), "how": how})
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupVersion(BaseCheck):
+    """Control groups of the version the engine takes: Kubernetes 1.35 and later refuse version 1."""
+
+    source: str
+
+    id: ClassVar[str] = "cgroup-version"
+    title: ClassVar[str] = "Control group version"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (CgroupMode(),)
+
+    def judge(self, facts: Facts) -> Verdict:
+        mode = facts[CgroupMode()].mode
+        if mode == "v2":
+            return Passed("version 2")
+        if self.source != "debian":
+            return Failed("OLR-PRE-067", {})
+        return Passed("version 1, which this Kubernetes takes")
 
 
 V1 = frozenset({"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "pids"})

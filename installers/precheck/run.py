@@ -15,41 +15,124 @@ from installers.core.facts.conditions import Ours
 from installers.core.model import FactUnknown, Probe, Unknown
 from installers.precheck.capacity import Cpus, Disk, KernelLimits, MemorySize, SwapSpace
 from installers.precheck.check import Check, CheckResult, Failed, NotRun, Passed, Verdict
-from installers.precheck.kernel import ControlGroups, KernelFeatures, SecurityModules
+from installers.precheck.kernel import (
+    CgroupVersion,
+    ControlGroups,
+    KernelAge,
+    KernelFeatures,
+    NetfilterModules,
+    SecurityModules,
+)
+from installers.precheck.leftovers import FormerNetworks, Graphics, Installer, WebPorts
+from installers.precheck.names import OneWayOut, OwnEntry, OwnIds, ResolverFile
 from installers.precheck.network import AddressRanges, DefaultRoute, NodeName, PortsFree, Resolver
+from installers.precheck.platforms import (
+    Hypervisor,
+    KernelLog,
+    LinuxContainer,
+    MemoryOnPi,
+    OuterLimits,
+    Pages,
+    PaidSources,
+    SharedMounts,
+    Surroundings,
+    Windows,
+    WindowsLife,
+    WordSize,
+)
+from installers.precheck.protection import (
+    ApparmorParser,
+    FirewallOn,
+    Forwarding,
+    NetworkManagerRule,
+    OneRuleSet,
+    SelinuxPolicy,
+)
 from installers.precheck.software import Containerd, DpkgFinished, DpkgFree, OtherRuntimes, PackageSources
+from installers.precheck.storage import DataFileSystem, Executable, FastDisk
 from installers.precheck.system import ClockRight, Distribution, Processor, RootPrivileges, Systemd
 from installers.site import Site
 
 
 def checks(site: Site) -> tuple[Check, ...]:
     """Every check, in the order in which a person repairs a machine."""
+    return (*_machine(site), *_software(site), *_kernel(site), *_network(site), *_said(site))
+
+
+def _machine(site: Site) -> tuple[Check, ...]:
     paths = site.paths
     return (
         RootPrivileges(),
+        Surroundings(),
+        Windows(),
         Systemd(),
+        LinuxContainer(),
         Distribution(site.source),
         Processor(),
+        WordSize(),
+        Pages(),
+        MemoryOnPi(),
+        Hypervisor(),
         Cpus(),
         MemorySize(),
         Disk(paths.state, paths.cache, paths.journal),
-        OtherRuntimes(paths.journal),
+        DataFileSystem(paths.state),
+        Executable(paths.state),
+        FastDisk(paths.state),
+    )
+
+
+def _software(site: Site) -> tuple[Check, ...]:
+    journal = site.paths.journal
+    return (
+        OtherRuntimes(journal),
+        FormerNetworks(journal),
         Containerd(),
+        Installer(),
         PackageSources(),
+        PaidSources(),
         DpkgFree(),
         DpkgFinished(),
+    )
+
+
+def _kernel(site: Site) -> tuple[Check, ...]:
+    return (
+        KernelAge(site.source),
         KernelFeatures(),
+        NetfilterModules(),
+        CgroupVersion(site.source),
         ControlGroups(),
         KernelLimits(),
-        PortsFree(paths.journal),
-        DefaultRoute(site.node.address),
-        AddressRanges(site.network.pods, site.network.services, paths.journal),
-        Resolver(),
-        NodeName(site.node.name),
-        ClockRight(),
-        SwapSpace(),
-        SecurityModules(),
+        KernelLog(),
+        SharedMounts(),
+        SelinuxPolicy(site.kube),
+        ApparmorParser(),
     )
+
+
+def _network(site: Site) -> tuple[Check, ...]:
+    network, journal = site.network, site.paths.journal
+    return (
+        PortsFree(journal),
+        DefaultRoute(site.node.address),
+        OneWayOut(),
+        AddressRanges(network.pods, network.services, journal),
+        FirewallOn(network.pods, network.services),
+        Forwarding(),
+        OneRuleSet(),
+        NetworkManagerRule(),
+        Resolver(),
+        ResolverFile(),
+        NodeName(site.node.name),
+        OwnEntry(),
+        OwnIds(),
+    )
+
+
+def _said(site: Site) -> tuple[Check, ...]:
+    """What is good to know and forbids nothing, and what somebody else may have to mend."""
+    return (ClockRight(), SwapSpace(), SecurityModules(), OuterLimits(), WindowsLife(), WebPorts(), Graphics())
 
 
 def precheck(site: Site, probe: Probe) -> tuple[CheckResult, ...]:

@@ -39,6 +39,8 @@ class OtherRuntimes(BaseCheck):
             return Passed("none")
         ours = facts[Ours(self.journal)]
         foreign = [trace for trace in found if MADE_BY.get(trace) not in ours]
+        if foreign and all(trace.startswith("Docker Desktop") for trace in foreign):
+            return Failed("OLR-PRE-068", {"found": ", ".join(foreign)}, severity="warning")
         if foreign:
             return Failed("OLR-PRE-015", {"found": ", ".join(foreign)})
         return Passed("only those of this installation")

@@ -23,7 +23,7 @@ def checks_page(results: Sequence[CheckResult]) -> list[Block]:
     rows = tuple(
         (
             Span(r.title),
-            Span("warning" if (r.status, r.severity) == ("failed", "warning") else r.status, _meaning(r)),
+            Span(r.severity if r.status == "failed" and r.severity != "error" else r.status, _meaning(r)),
             Span(r.id, "faint"),
             Span(r.detail),
         )

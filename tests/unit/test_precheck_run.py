@@ -16,6 +16,7 @@ from installers.core.model import Fact, Facts, Output, Probe, Query, Unknown
 from installers.install import Options, precheck
 from installers.precheck.capacity import BUILDING, KUBERNETES, MIB
 from installers.precheck.check import BaseCheck, CheckResult, Passed, Verdict
+from installers.precheck.kernel import NETFILTER
 from installers.precheck.network import PORTS
 from installers.precheck.run import checks, components_here, run
 from installers.site import Paths, Site
@@ -25,7 +26,7 @@ from tests.fake.machine import FakeMachine
 
 ROOT = Path(__file__).parents[2]
 FILES = {
-    "/proc/self/status": "Name:\tpython3\nUid:\t0\t0\t0\t0\n",
+    "/proc/self/status": "Name:\tpython3\nUid:\t0\t0\t0\t0\nCapBnd:\t000001ffffffffff\n",
     "/proc/1/comm": "systemd\n",
     "/proc/sys/kernel/arch": "x86_64\n",
     "/proc/meminfo": "MemTotal:        8000000 kB\n",
@@ -43,6 +44,15 @@ FILES = {
     "/etc/resolv.conf": "nameserver 192.0.2.1\n",
     "/etc/apt/sources.list": "deb http://mirror.example/debian bookworm main\n",
     "/run/systemd/timesync/synchronized": "",
+    "/proc/self/uid_map": "         0          0 4294967295\n",
+    "/proc/self/auxv": "\x06" + "\0" * 8 + "\x10" + "\0" * 6,
+    "/proc/net/fib_trie": "Local:\n  |-- 127.0.0.1\n     /32 host LOCAL\n  |-- 192.0.2.7\n     /32 host LOCAL\n",
+    "/proc/self/attr/apparmor/current": "unconfined\n",
+    "/dev/kmsg": "",
+    "/etc/machine-id": "0123456789abcdef0123456789abcdef\n",
+    "/usr/bin/apt-get": "",
+    "/lib64/ld-linux-x86-64.so.2": "",
+    "/lib/modules/6.1.0-18-amd64/modules.dep": "".join(f"kernel/net/{name}.ko:\n" for name in NETFILTER),
 }
 """What a fresh server has beside what the fake one starts with."""
 
@@ -55,6 +65,7 @@ def machine() -> FakeMachine:
     machine.tree.mounts.append(
         replace(machine.tree.mounts[0], point="/sys/fs/cgroup", source="cgroup2", type="cgroup2")
     )
+    machine.tree.link("/sys/dev/block/8:0", "../../devices/pci0000:00/0000:00:02.0/virtio1/block/vda")
     return machine
 
 
@@ -74,6 +85,32 @@ def test_a_fresh_debian_passes_everything(machine: FakeMachine, site: Site) -> N
     assert list(found) == [check.id for check in checks(site)]
     assert found["containerd"].detail == "1.6.20~ds1-1+deb12u1"
     assert machine.snapshot() == before
+
+
+def test_a_machine_of_ours_may_be_installed_on(machine: FakeMachine, site: Site) -> None:
+    """systemd-nspawn on a host with control groups of version 1: what is locked there forbids nothing."""
+    tree = machine.tree
+    tree.file("/run/systemd/container", "systemd-nspawn")
+    tree.file("/proc/self/status", "Name:\tpython3\nUid:\t0\t0\t0\t0\nCapBnd:\t00000000fdecbfff\n")
+    tree.unlink("/lib/modules/6.1.0-18-amd64/modules.dep")
+    root = tree.mounts[0]
+    tree.mounts[:] = [
+        replace(root, source="overlay", type="overlay"),
+        replace(root, point=site.paths.state, source="/dev/vda", type="ext4"),
+        replace(root, point="/proc/sys", source="proc", type="proc", options="ro"),
+        replace(root, point="/sys/fs/cgroup/unified", source="cgroup2", type="cgroup2"),
+    ]
+    tree.directory(site.paths.state)
+    tree.mounts += [
+        replace(root, point=f"/sys/fs/cgroup/{name}", source="cgroup", type="cgroup", options=f"rw,{name}")
+        for name in ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "pids")
+    ]
+    found = results(machine, site)
+    failed = {id: r.severity for id, r in found.items() if r.status == "failed"}
+    assert failed == {"outer-limits": "info"}
+    assert {id for id, r in found.items() if r.status == "not-run"} <= {"netfilter-modules", "disk-kind"}
+    assert found["virtualisation"].detail == "a systemd-nspawn container; no hypervisor seen"
+    assert found["cgroup-version"].detail == "version 1, which this Kubernetes takes"
 
 
 def test_several_problems_are_found_at_once(machine: FakeMachine, site: Site) -> None:
@@ -116,6 +153,7 @@ def test_what_cannot_be_read_is_not_passed(machine: FakeMachine, site: Site) -> 
         "memory",
         "address",
         "address-ranges",
+        "default-routes",
         "containerd",
     }
     assert found["memory"].detail == "No such file or directory (/proc/meminfo)"

@@ -1,4 +1,4 @@
-"""What an install meets on a machine: room, locks, package sources, routes, name servers, swap, the clock."""
+"""What an install meets on a machine: room, locks, package sources, routes, name servers, the clock."""
 
 from __future__ import annotations
 
@@ -293,17 +293,6 @@ def parse_resolv_conf(text: str) -> tuple[str, ...]:
 
 def is_loopback(address: str) -> bool:
     return address.startswith("127.") or address == "::1"
-
-
-@dataclass(frozen=True, slots=True)
-class Swap:
-    """Swap space in bytes, 0 when it is off."""
-
-    def load(self, probe: Probe) -> int | Unknown:
-        if probe.stat("/proc/swaps") is None:
-            return 0
-        rows = probe.read("/proc/swaps").decode(errors="replace").splitlines()[1:]
-        return sum(int(row.split()[2]) for row in rows) * 1024
 
 
 @dataclass(frozen=True, slots=True)

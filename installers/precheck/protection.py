@@ -1,0 +1,147 @@
+"""Whether what stands guard lets a cluster work: firewalls, SELinux, AppArmor; who else manages links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from installers.core.facts.firewall import Firewall
+from installers.core.facts.protection import (
+    ApparmorState,
+    FirewallManagers,
+    IptablesFlavour,
+    LeavesAlone,
+    SelinuxState,
+    ServiceRuns,
+)
+from installers.core.model import Fact, Facts
+from installers.precheck.check import BaseCheck, Failed, Passed, Severity, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class FirewallOn(BaseCheck):
+    """A firewall that is on is said, with what will have to be open."""
+
+    pods: str
+    services: str
+
+    id: ClassVar[str] = "firewall"
+    title: ClassVar[str] = "Firewall"
+    severity: ClassVar[Severity] = "warning"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (FirewallManagers(),)
+
+    def judge(self, facts: Facts) -> Verdict:
+        found = facts[FirewallManagers()]
+        if not found:
+            return Passed("none that we know is on")
+        how = {
+            "ufw": f"`ufw allow from {self.pods}`, `ufw allow from {self.services}`, `ufw allow 6443/tcp`, and "
+            "DEFAULT_FORWARD_POLICY=ACCEPT in /etc/default/ufw",
+            "firewalld": f"`firewall-cmd --permanent --zone=trusted --add-source={self.pods} "
+            f"--add-source={self.services}`, `firewall-cmd --permanent --add-port=6443/tcp`, `firewall-cmd --reload`",
+            "pve-firewall": f"allow {self.pods} and {self.services} and port 6443 in the datacenter's firewall",
+        }[found[0]]
+        return Failed("OLR-PRE-053", {"found": ", ".join(found), "how": how})
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding(BaseCheck):
+    """Packets from pod to pod are let through. Docker and ufw set the policy that drops them."""
+
+    id: ClassVar[str] = "forward-policy"
+    title: ClassVar[str] = "Forwarded packets"
+    severity: ClassVar[Severity] = "warning"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (Firewall(),)
+
+    def judge(self, facts: Facts) -> Verdict:
+        chains = {(table, chain): policy for table, chain, policy in facts[Firewall()].chains}
+        policy = chains.get(("filter", "FORWARD"), "ACCEPT")
+        if policy == "ACCEPT":
+            return Passed("accepted where no rule says otherwise")
+        docker = ("filter", "DOCKER-USER") in chains
+        return Failed("OLR-PRE-054", {"policy": policy, "who": "Docker" if docker else "a firewall"})
+
+
+@dataclass(frozen=True, slots=True)
+class OneRuleSet(BaseCheck):
+    """Not two sets of firewall rules at once, each unseen by the programs of the other."""
+
+    id: ClassVar[str] = "iptables"
+    title: ClassVar[str] = "iptables"
+    severity: ClassVar[Severity] = "warning"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (IptablesFlavour(),)
+
+    def judge(self, facts: Facts) -> Verdict:
+        found = facts[IptablesFlavour()]
+        if found.flavour == "nft" and found.legacy_tables:
+            return Failed("OLR-PRE-055", {"tables": ", ".join(found.legacy_tables)})
+        return Passed({"nft": "nf_tables", "": "not installed yet"}.get(found.flavour, found.flavour))
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkManagerRule(BaseCheck):
+    """NetworkManager leaves the links of pods alone."""
+
+    id: ClassVar[str] = "network-manager"
+    title: ClassVar[str] = "NetworkManager"
+    severity: ClassVar[Severity] = "warning"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (ServiceRuns("NetworkManager.service"), LeavesAlone())
+
+    def judge(self, facts: Facts) -> Verdict:
+        if not facts[ServiceRuns("NetworkManager.service")]:
+            return Passed("it does not run here")
+        if any(pattern.startswith("interface-name:cali") for pattern in facts[LeavesAlone()]):
+            return Passed("it leaves cali* alone")
+        return Failed("OLR-PRE-056", {})
+
+
+@dataclass(frozen=True, slots=True)
+class SelinuxPolicy(BaseCheck):
+    """Where SELinux enforces, the policy for containers is installed."""
+
+    kube: str
+
+    id: ClassVar[str] = "selinux"
+    title: ClassVar[str] = "SELinux policy"
+    severity: ClassVar[Severity] = "warning"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (SelinuxState(),)
+
+    def judge(self, facts: Facts) -> Verdict:
+        found = facts[SelinuxState()]
+        if found is None:
+            return Passed("SELinux is off")
+        wanted = {"container-selinux": found.container_policy}
+        if self.kube == "k3s":
+            wanted["k3s-selinux"] = found.k3s_policy
+        missing = [name for name, there in wanted.items() if not there]
+        if missing and found.mode == "enforcing":
+            return Failed("OLR-PRE-057", {"missing": " and ".join(missing), "packages": " ".join(missing)})
+        return Passed(f"{found.mode}, {'without ' + ' and '.join(missing) if missing else 'with its policy'}")
+
+
+@dataclass(frozen=True, slots=True)
+class ApparmorParser(BaseCheck):
+    """Where AppArmor is on, the program that loads profiles is there."""
+
+    id: ClassVar[str] = "apparmor"
+    title: ClassVar[str] = "AppArmor's program"
+    severity: ClassVar[Severity] = "warning"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (ApparmorState(),)
+
+    def judge(self, facts: Facts) -> Verdict:
+        found = facts[ApparmorState()]
+        if not found.enabled:
+            return Passed("AppArmor is off")
+        return Passed("apparmor_parser is there") if found.parser else Failed("OLR-PRE-058", {})
