@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any, ClassVar
 
-from installers.core.facts.conditions import NameServers, Ours, Routes, is_loopback
+from installers.core.facts.conditions import NameServers, Ours, Route, Routes, is_loopback
+from installers.core.facts.identity import PolicyRoutes
 from installers.core.facts.platform import DefaultAddress, Hostname, PortOwner
 from installers.core.model import Fact, Facts
 from installers.precheck.check import BaseCheck, Failed, Passed, Severity, Verdict
@@ -93,11 +94,12 @@ class AddressRanges(BaseCheck):
     title: ClassVar[str] = "Pod and service addresses"
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (Routes(), Ours(self.journal))
+        return (Routes(), PolicyRoutes(), Ours(self.journal))
 
     def judge(self, facts: Facts) -> Verdict:
+        routes = (*facts[Routes()], *(Route(network, "a routing rule of its own") for network in facts[PolicyRoutes()]))
         for name, range in (("pods", self.pods), ("services", self.services)):
-            for route in facts[Routes()]:
+            for route in routes:
                 if not ip_network(range).overlaps(ip_network(route.network)):
                     continue
                 if route.link.startswith(OUR_LINKS) and "kubernetes" in facts[Ours(self.journal)]:
@@ -110,7 +112,9 @@ class AddressRanges(BaseCheck):
 
 @dataclass(frozen=True, slots=True)
 class Resolver(BaseCheck):
-    """Names can be looked up by servers that pods reach as well."""
+    """Names can be looked up by servers that pods reach as well, and that do not ask the cluster in turn."""
+
+    cluster: str
 
     id: ClassVar[str] = "name-servers"
     title: ClassVar[str] = "Name servers"
@@ -123,6 +127,8 @@ class Resolver(BaseCheck):
         found = facts[NameServers()]
         if not found:
             return Failed("OLR-PRE-023", {})
+        if self.cluster in found:
+            return Failed("OLR-PRE-069", {"address": self.cluster})
         if all(map(is_loopback, found)):
             return Failed("OLR-PRE-024", {"servers": ", ".join(found)})
         return Passed(", ".join(found))

@@ -122,7 +122,7 @@ def _network(site: Site) -> tuple[Check, ...]:
         Forwarding(),
         OneRuleSet(),
         NetworkManagerRule(),
-        Resolver(),
+        Resolver(network.dns),
         ResolverFile(),
         NodeName(site.node.name),
         OwnEntry(),

@@ -46,7 +46,8 @@ FILES = {
     "/run/systemd/timesync/synchronized": "",
     "/proc/self/uid_map": "         0          0 4294967295\n",
     "/proc/self/auxv": "\x06" + "\0" * 8 + "\x10" + "\0" * 6,
-    "/proc/net/fib_trie": "Local:\n  |-- 127.0.0.1\n     /32 host LOCAL\n  |-- 192.0.2.7\n     /32 host LOCAL\n",
+    "/proc/net/fib_trie": "Main:\n  |-- 192.0.2.0\n     /24 link UNICAST\n"
+    "Local:\n  |-- 127.0.0.1\n     /32 host LOCAL\n  |-- 192.0.2.7\n     /32 host LOCAL\n",
     "/proc/self/attr/apparmor/current": "unconfined\n",
     "/dev/kmsg": "",
     "/etc/machine-id": "0123456789abcdef0123456789abcdef\n",

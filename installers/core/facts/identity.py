@@ -91,6 +91,30 @@ def parse_fib_trie(text: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyRoutes:
+    """Networks (CIDR) that rules send elsewhere than the main table does, as Tailscale and other VPNs set them up;
+    default routes left out.
+    """
+
+    def load(self, probe: Probe) -> tuple[str, ...] | Unknown:
+        return parse_policy_routes(probe.read("/proc/net/fib_trie").decode())
+
+
+def parse_policy_routes(text: str) -> tuple[str, ...]:
+    """/proc/net/fib_trie: ``Id 52:`` begins a table that is neither main nor local; below a leaf stand its routes."""
+    found: dict[str, None] = {}
+    other, leaf = False, ""
+    for line in text.splitlines():
+        if not line.startswith(" "):
+            other = line.startswith("Id ")
+        elif match := re.match(r"\s+\|-- (\S+)$", line):
+            leaf = match[1]
+        elif other and (route := re.match(r"\s+/([1-9]\d*) \S+ UNICAST", line)):
+            found[f"{leaf}/{route[1]}"] = None
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
 class DefaultRoute:
     """A default route: link and metric."""
 

@@ -224,6 +224,7 @@ CHECKS = (
     CheckResult("OLR-PRE-001", "memory", "error", "failed", "2 GiB of 4 GiB", "add memory"),
     CheckResult("OLR-PRE-002", "swap", "warning", "failed", "swap is on", "swapoff -a"),
     CheckResult("OLR-PRE-003", "disk", "error", "not-run", "no permission", ""),
+    CheckResult("OLR-PRE-004", "ports", "info", "failed", "80 by nginx", "nothing to do"),
 )
 
 
@@ -236,6 +237,7 @@ def test_precheck_as_a_page(run: Run, verbs: Verbs) -> None:
         "memory  failed   OLR-PRE-001  2 GiB of 4 GiB\n"
         "swap    warning  OLR-PRE-002  swap is on\n"
         "disk    not-run  OLR-PRE-003  no permission\n"
+        "ports   info     OLR-PRE-004  80 by nginx\n"
         "\nOLR-PRE-001: 2 GiB of 4 GiB\n  Do: add memory\n"
         "\nOLR-PRE-002: swap is on\n  Do: swapoff -a\n"
         "\n1 check could not be made.\n1 problem in the way of an install.\n"
