@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from installers.core.facts.conditions import EntryNames, Ours
 from installers.core.facts.devices import PciDevices
-from installers.core.facts.managers import PackageManager
+from installers.core.facts.managers import AutomaticUpgrades, PackageManager
 from installers.core.facts.platform import PortOwner
 from installers.core.model import Fact, Facts
 from installers.precheck.check import BaseCheck, Failed, Passed, Severity, Verdict
@@ -30,6 +30,22 @@ class Installer(BaseCheck):
         if found.lock:
             return Failed("OLR-PRE-060", {"name": found.name, "lock": found.lock}, severity="warning")
         return Passed(found.name)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnUpgrades(BaseCheck):
+    """A program that upgrades packages by itself is said: it restarts what it upgrades."""
+
+    id: ClassVar[str] = "automatic-upgrades"
+    title: ClassVar[str] = "Automatic upgrades"
+    severity: ClassVar[Severity] = "info"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (AutomaticUpgrades(),)
+
+    def judge(self, facts: Facts) -> Verdict:
+        found = facts[AutomaticUpgrades()]
+        return Failed("OLR-PRE-073", {"program": found}) if found else Passed("off")
 
 
 CONFIGS = EntryNames("/etc/cni/net.d", "")

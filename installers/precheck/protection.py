@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from installers.core.facts.conditions import EntryNames
 from installers.core.facts.firewall import Firewall
+from installers.core.facts.packages import PackageVersion
 from installers.core.facts.protection import (
     ApparmorState,
     FirewallManagers,
@@ -60,6 +63,10 @@ class Forwarding(BaseCheck):
     def judge(self, facts: Facts) -> Verdict:
         chains = {(table, chain): policy for table, chain, policy in facts[Firewall()].chains}
         policy = chains.get(("filter", "FORWARD"), "ACCEPT")
+        # Some clouds' images end the chain with a rule for everything, which is a policy in all but name.
+        rules = [rule for rule in facts[Firewall()].rules if (rule.table, rule.chain) == ("filter", "FORWARD")]
+        if rules and rules[-1].text.startswith(("-j REJECT", "-j DROP")):
+            return Failed("OLR-PRE-070", {"rule": rules[-1].text})
         if policy == "ACCEPT":
             return Passed("accepted where no rule says otherwise")
         docker = ("filter", "DOCKER-USER") in chains
@@ -68,36 +75,44 @@ class Forwarding(BaseCheck):
 
 @dataclass(frozen=True, slots=True)
 class OneRuleSet(BaseCheck):
-    """Not two sets of firewall rules at once, each unseen by the programs of the other."""
+    """One set of firewall rules, not two that do not see each other; and no version known to be broken."""
 
     id: ClassVar[str] = "iptables"
     title: ClassVar[str] = "iptables"
     severity: ClassVar[Severity] = "warning"
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (IptablesFlavour(),)
+        return (IptablesFlavour(), PackageVersion("iptables"))
 
     def judge(self, facts: Facts) -> Verdict:
         found = facts[IptablesFlavour()]
         if found.flavour == "nft" and found.legacy_tables:
             return Failed("OLR-PRE-055", {"tables": ", ".join(found.legacy_tables)})
+        version = facts[PackageVersion("iptables")] or ""
+        if re.match(r"1\.8\.[0-4]\b", version):
+            return Failed("OLR-PRE-071", {"version": version})
         return Passed({"nft": "nf_tables", "": "not installed yet"}.get(found.flavour, found.flavour))
+
+
+CLOUD_SETUP = EntryNames("/etc/systemd/system/timers.target.wants", "nm-cloud-setup.timer")
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkManagerRule(BaseCheck):
-    """NetworkManager leaves the links of pods alone."""
+    """NetworkManager leaves the links of pods alone, and the routing rules too."""
 
     id: ClassVar[str] = "network-manager"
     title: ClassVar[str] = "NetworkManager"
     severity: ClassVar[Severity] = "warning"
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (ServiceRuns("NetworkManager.service"), LeavesAlone())
+        return (ServiceRuns("NetworkManager.service"), LeavesAlone(), CLOUD_SETUP)
 
     def judge(self, facts: Facts) -> Verdict:
         if not facts[ServiceRuns("NetworkManager.service")]:
             return Passed("it does not run here")
+        if facts[CLOUD_SETUP]:
+            return Failed("OLR-PRE-072", {})
         if any(pattern.startswith("interface-name:cali") for pattern in facts[LeavesAlone()]):
             return Passed("it leaves cali* alone")
         return Failed("OLR-PRE-056", {})

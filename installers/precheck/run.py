@@ -23,7 +23,7 @@ from installers.precheck.kernel import (
     NetfilterModules,
     SecurityModules,
 )
-from installers.precheck.leftovers import FormerNetworks, Graphics, Installer, WebPorts
+from installers.precheck.leftovers import FormerNetworks, Graphics, Installer, OwnUpgrades, WebPorts
 from installers.precheck.names import OneWayOut, OwnEntry, OwnIds, ResolverFile
 from installers.precheck.network import AddressRanges, DefaultRoute, NodeName, PortsFree, Resolver
 from installers.precheck.platforms import (
@@ -132,7 +132,16 @@ def _network(site: Site) -> tuple[Check, ...]:
 
 def _said(site: Site) -> tuple[Check, ...]:
     """What is good to know and forbids nothing, and what somebody else may have to mend."""
-    return (ClockRight(), SwapSpace(), SecurityModules(), OuterLimits(), WindowsLife(), WebPorts(), Graphics())
+    return (
+        ClockRight(),
+        SwapSpace(),
+        SecurityModules(),
+        OuterLimits(),
+        WindowsLife(),
+        OwnUpgrades(),
+        WebPorts(),
+        Graphics(),
+    )
 
 
 def precheck(site: Site, probe: Probe) -> tuple[CheckResult, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from installers.core.facts.virtual import text_of
 from installers.core.model import Probe, Unknown
 
 PROGRAMS = (
@@ -44,3 +46,25 @@ class PackageManager:
             return None
         name = "rpm-ostree" if "rpm-ostree" in found else found[0]
         return Manager(name, next((path for path in LOCKS.get(name, ()) if probe.stat(path) is not None), ""))
+
+
+@dataclass(frozen=True, slots=True)
+class AutomaticUpgrades:
+    """The program that upgrades packages by itself here, "" when none is switched on."""
+
+    def load(self, probe: Probe) -> str | Unknown:
+        if probe.stat("/usr/bin/unattended-upgrade") is not None:
+            folder = "/etc/apt/apt.conf.d"
+            said = [parse_periodic(text_of(probe, f"{folder}/{name}")) for name in probe.listdir(folder)]
+            if [word for word in said if word is not None][-1:] not in ([], ["0"]):
+                return "unattended-upgrades"
+        for folder in ("/etc/systemd/system/timers.target.wants", "/etc/systemd/system/multi-user.target.wants"):
+            if any(name.startswith("dnf") and "automatic" in name for name in probe.listdir(folder)):
+                return "dnf-automatic"
+        return ""
+
+
+def parse_periodic(text: str) -> str | None:
+    """apt.conf(5): the last ``APT::Periodic::Unattended-Upgrade "1";`` that is no comment; None without one."""
+    found = re.findall(r'^\s*APT::Periodic::Unattended-Upgrade\s+"?(\w+)"?\s*;', text, re.MULTILINE)
+    return str(found[-1]) if found else None
