@@ -60,7 +60,7 @@ def _state(facts: Facts, where: str, modules: tuple[str, ...]) -> str:
 
 
 OLDEST = (4, 19)
-"""The oldest kernel today's kubeadm takes; nobody has tried this program on an older one."""
+"""The oldest kernel kubeadm takes from Kubernetes 1.32 on; nobody has tried this program on an older one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,13 @@ def parse_mountinfo(text: str) -> tuple[MountPoint, ...]:
     return tuple(found)
 
 
+def mount_above(mountinfo: str, at: str) -> MountPoint | None:
+    """The mount a path lies on, its links not followed; of two at one place the later."""
+    covering = [m for m in parse_mountinfo(mountinfo) if at == m.where or at.startswith(f"{m.where.rstrip('/')}/")]
+    deepest = max((len(m.where) for m in covering), default=0)
+    return next((m for m in reversed(covering) if len(m.where) == deepest), None)
+
+
 def _plain(text: str) -> str:
     """Octal escapes (blank, tab, newline, backslash) undone."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

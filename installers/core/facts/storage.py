@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from installers.core.facts.conditions import landing
-from installers.core.facts.mounts import MountPoint, parse_mountinfo
+from installers.core.facts.mounts import MountPoint, mount_above
 from installers.core.facts.virtual import text_of
 from installers.core.model import Probe, Unknown
 
@@ -20,15 +20,8 @@ class FileSystem:
     path: str
 
     def load(self, probe: Probe) -> MountPoint | Unknown:
-        return mount_of(probe, landing(probe, self.path)) or Unknown(f"nothing is mounted above {self.path}")
-
-
-def mount_of(probe: Probe, at: str) -> MountPoint | None:
-    """The topmost mount that covers a directory; of two at one place the later."""
-    mounts = parse_mountinfo(probe.read("/proc/self/mountinfo").decode())
-    covering = [m for m in mounts if at == m.where or at.startswith(f"{m.where.rstrip('/')}/")]
-    deepest = max((len(m.where) for m in covering), default=0)
-    return next((m for m in reversed(covering) if len(m.where) == deepest), None)
+        mountinfo = probe.read("/proc/self/mountinfo").decode()
+        return mount_above(mountinfo, landing(probe, self.path)) or Unknown(f"nothing is mounted above {self.path}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +63,7 @@ class DiskUnder:
         entry = f"/sys/dev/block/{os.major(found.device)}:{os.minor(found.device)}"
         if probe.stat(entry) is None:
             # btrfs, zfs and overlays have numbers of their own; the mount names its device, or a pool.
-            mount = mount_of(probe, at)
+            mount = mount_above(probe.read("/proc/self/mountinfo").decode(), at)
             name = posixpath.basename(mount.what) if mount is not None and mount.what.startswith("/dev/") else ""
             entry = f"/sys/class/block/{name}"
             if not name or probe.stat(entry) is None:

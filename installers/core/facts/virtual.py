@@ -10,7 +10,7 @@ import re
 import stat as _stat
 from dataclasses import dataclass
 
-from installers.core.facts.mounts import parse_mountinfo
+from installers.core.facts.mounts import mount_above
 from installers.core.model import Probe, Unknown
 
 DMI = (
@@ -154,9 +154,15 @@ class Confines:
     """What root may not do here because it is not the computer's root."""
 
     def load(self, probe: Probe) -> Limits | Unknown:
-        mapped = parse_uid_map(probe.read("/proc/self/uid_map").decode())
+        mapped = own_ids(probe)
         profile = text_of(probe, "/proc/self/attr/apparmor/current")
         return Limits(not mapped, profile.rpartition(" (")[0] or profile)
+
+
+def own_ids(probe: Probe) -> bool:
+    """Whether root here is the computer's root: a kernel without user namespaces has no other."""
+    path = "/proc/self/uid_map"
+    return probe.stat(path) is None or parse_uid_map(probe.read(path).decode())
 
 
 def parse_uid_map(text: str) -> bool:
@@ -179,11 +185,10 @@ class SysctlWritable:
         found = probe.stat(path)
         if found is None:
             return None
-        mounts = parse_mountinfo(probe.read("/proc/self/mountinfo").decode())
-        above = [m for m in mounts if path == m.where or path.startswith(f"{m.where.rstrip('/')}/")]
-        read_only = bool(above) and "ro" in max(above, key=lambda m: len(m.where)).options
-        mapped = parse_uid_map(probe.read("/proc/self/uid_map").decode())
-        return bool(found.mode & _stat.S_IWUSR) and not read_only and (mapped or self.key.startswith("net."))
+        mount = mount_above(probe.read("/proc/self/mountinfo").decode(), path)
+        read_only = mount is not None and "ro" in mount.options
+        ours = self.key.startswith("net.") or own_ids(probe)
+        return bool(found.mode & _stat.S_IWUSR) and not read_only and ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +204,7 @@ class KernelMessages:
             return "missing"
         if found.is_link:
             return probe.readlink("/dev/kmsg")
-        mapped = parse_uid_map(probe.read("/proc/self/uid_map").decode())
+        mapped = own_ids(probe)
         restricted = text_of(probe, "/proc/sys/kernel/dmesg_restrict") == "1"
         return "forbidden" if restricted and not mapped else "there"
 
