@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from installers.core.facts.boards import PageSize, ProxmoxVersion, RaspberryPi, Userland
 from installers.core.facts.conditions import AptSources, EntryNames
+from installers.core.facts.kernel import SysctlValue
 from installers.core.facts.platform import CgroupMode, MayLowerOomScore, SystemdRunning
 from installers.core.facts.storage import RootShared
 from installers.core.facts.virtual import Confines, KernelMessages, SysctlWritable, Virtualisation, WslState
@@ -123,13 +124,8 @@ class LinuxContainer(BaseCheck):
         return Passed("privileged and not confined by AppArmor")
 
 
-HOST_KEYS = (
-    "net.netfilter.nf_conntrack_max",
-    "vm.overcommit_memory",
-    "kernel.panic",
-    "fs.inotify.max_user_instances",
-)
-"""Parameters kube-proxy, the kubelet and many containers want set, and that a container often may not set."""
+HOST_KEYS = ("net.netfilter.nf_conntrack_max", "fs.inotify.max_user_instances")
+"""Parameters kube-proxy and many containers want raised, and that a container often may not set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +144,38 @@ class OuterLimits(BaseCheck):
         if not facts[MayLowerOomScore()]:
             locked.append("oom_score_adj below 0")
         return Failed("OLR-PRE-033", {"locked": ", ".join(locked)}) if locked else Passed("everything can be set here")
+
+
+KUBELET_KEYS = (
+    ("vm.overcommit_memory", "1"),
+    ("vm.panic_on_oom", "0"),
+    ("kernel.panic", "10"),
+    ("kernel.panic_on_oops", "1"),
+    ("kernel.keys.root_maxkeys", "1000000"),
+    ("kernel.keys.root_maxbytes", "25000000"),
+)
+"""Parameters the kubelet sets at its start, and ends when it may not. In a machine of ours it writes files of the
+machine's own that are mounted over them.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KubeletSettings(BaseCheck):
+    """The kubelet can set the kernel parameters it insists on, or they are set already."""
+
+    id: ClassVar[str] = "kubelet-settings"
+    title: ClassVar[str] = "Kernel parameters of the kubelet"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return tuple(fact for key, _ in KUBELET_KEYS for fact in (SysctlValue(key), SysctlWritable(key)))
+
+    def judge(self, facts: Facts) -> Verdict:
+        locked = [
+            f"{key}={wanted}"
+            for key, wanted in KUBELET_KEYS
+            if facts[SysctlWritable(key)] is False and facts[SysctlValue(key)] != wanted
+        ]
+        return Failed("OLR-PRE-074", {"settings": " ".join(locked)}) if locked else Passed("set, or can be set")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from installers.precheck.network import AddressRanges, DefaultRoute, NodeName, P
 from installers.precheck.platforms import (
     Hypervisor,
     KernelLog,
+    KubeletSettings,
     LinuxContainer,
     MemoryOnPi,
     OuterLimits,
@@ -105,6 +106,7 @@ def _kernel(site: Site) -> tuple[Check, ...]:
         ControlGroups(),
         KernelLimits(),
         KernelLog(),
+        KubeletSettings(),
         SharedMounts(),
         SelinuxPolicy(site.kube),
         ApparmorParser(),

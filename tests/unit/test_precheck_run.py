@@ -18,6 +18,7 @@ from installers.precheck.capacity import BUILDING, KUBERNETES, MIB
 from installers.precheck.check import BaseCheck, CheckResult, Passed, Verdict
 from installers.precheck.kernel import NETFILTER
 from installers.precheck.network import PORTS
+from installers.precheck.platforms import KUBELET_KEYS
 from installers.precheck.run import checks, components_here, run
 from installers.site import Paths, Site
 from tests.fake.debian import debian
@@ -106,6 +107,7 @@ def test_a_machine_of_ours_may_be_installed_on(machine: FakeMachine, site: Site)
         replace(root, point=f"/sys/fs/cgroup/{name}", source="cgroup", type="cgroup", options=f"rw,{name}")
         for name in ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "pids")
     ]
+    tree.mounts += [replace(root, point=f"/proc/sys/{key.replace('.', '/')}", type="tmpfs") for key, _ in KUBELET_KEYS]
     found = results(machine, site)
     failed = {id: r.severity for id, r in found.items() if r.status == "failed"}
     assert failed == {"outer-limits": "info"}
