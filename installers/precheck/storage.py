@@ -36,7 +36,7 @@ class DataFileSystem(BaseCheck):
         fields = {"path": self.state, "where": found.where, "type": found.type}
         if found.type in NETWORK:
             return Failed("OLR-PRE-042", {**fields, "reason": "which lies across a network or in another system"})
-        if found.type in FOREIGN:
+        if found.type in FOREIGN or found.type.startswith("fuse."):
             return Failed(
                 "OLR-PRE-042", {**fields, "reason": "on which containers' files cannot be laid over each other"}
             )
