@@ -46,7 +46,7 @@ COMMANDS = (
     Row("uninstall", "Remove Olares from this machine; user data stays."),
     Row("machine", "Make, use and remove disposable machines on this computer."),
     Row("explain", "Explain an error by its id; works offline."),
-    Row("facts", "Show what Olares knows about this machine."),
+    Row("facts", "Show or record what Olares knows about this machine."),
     Row("index", "Compare pinned upstream releases with what their projects publish."),
     Row("version", "Show the version of this program."),
     Row("config", "Describe the configuration file.", hidden=True),

@@ -1,46 +1,57 @@
-"""``facts show``: what this machine says of itself."""
+"""``facts``: what this machine says of itself, shown, and written down for somebody else to look at."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
 import inspect
+import os
 import pkgutil
 from collections.abc import Iterator
-from typing import Annotated, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from installers.core.model import Fact, Unknown
+from installers.core.errors import Failure
+from installers.core.model import Fact, Probe, Unknown
 from olares_cli import here
+from olares_cli.commands.version import number
 from olares_cli.options import command, examples
+from olares_cli.recordings import FROM, RECORDING, recording, replay, save
 from olares_cli.session import Code, Session
 from olares_cli.ui.text import Span, Table, show
+
+if TYPE_CHECKING:
+    from installers.core.host.archive import Archive
 
 
 def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
     group = typer.Typer(help=help, hidden=hidden, rich_markup_mode=None, no_args_is_help=True)
-    group.callback()(_facts)
     group.command(
         "show",
         help="Show every fact that needs no argument.",
         epilog=examples("olares-cli facts show", "olares-cli facts show memory", "olares-cli facts show --output json"),
     )(command(show_facts))
+    group.command(
+        "record",
+        help="Write down what this machine is like, without what names it, to send with a report.",
+        epilog=examples("olares-cli facts record", "olares-cli facts record FILE", "olares-cli facts record -"),
+    )(command(record_facts))
     app.add_typer(group, name="facts")
-
-
-def _facts() -> None:
-    """Keeps ``show`` a command of its own, although it is the only one."""
 
 
 def show_facts(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="Only facts whose name contains this.")] = "",
+    from_: Annotated[str, FROM] = "",
 ) -> int:
-    probe = here.probe()
+    from installers.precheck.record import load_facts
+
+    probe: Probe = replay(recording(from_)) if from_ else here.probe()
     chosen = [fact for fact in known() if name.lower() in type(fact).__name__.lower()]
     here.check_names("NAME", [name] if name and not chosen else [], [type(fact).__name__ for fact in known()])
-    found = [(type(fact).__name__, fact.load(probe)) for fact in chosen]
+    found = [(type(fact).__name__, value) for fact, value in load_facts(probe, chosen).items()]
     if session.human:
         rows = tuple(
             (Span(fact), Span(value.reason, "warning") if isinstance(value, Unknown) else Span(_text(value)))
@@ -50,6 +61,45 @@ def show_facts(
     else:
         session.record({"type": "facts", "facts": {fact: _plain(value) for fact, value in found}})
     return Code.FINE
+
+
+def record_facts(
+    session: Session,
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Where to; `-` for standard output.")] = RECORDING,
+) -> int:
+    from installers.precheck.record import record
+
+    if file != "-" and Path(file).exists():
+        raise Failure("OLR-REC-004", file=file)
+    made = record(here.site(session), here.probe(), known(), made_with=f"olares-cli {number()}")
+    if file == "-":
+        session.out.write(made.text)
+    else:
+        save(file, made.text)
+        if not session.human:
+            session.record({"type": "recording", "file": file, "scrubbed": made.archive.scrubbed})
+    session.say(told(file, made.archive, root=os.geteuid() == 0))
+    return Code.FINE
+
+
+def told(file: str, archive: Archive, *, root: bool) -> str:
+    """What was written, what was taken out of it, and what to do next."""
+    replaced = ", ".join(f"{kind} ({count})" for kind, count in sorted(archive.scrubbed.items())) or "nothing"
+    lines = [
+        f"Wrote {len(archive.paths)} paths and {len(archive.queries)} answers of programs to {shown(file)}.",
+        f"Replaced, each by the same name everywhere: {replaced}.",
+        "Look through it before you send it: names and versions of packages, package mirrors, mount points,",
+        "firewall rules and open ports are in it as they are.",
+    ]
+    if not root:
+        lines.append("What only root may read is not in it (firewall rules, who listens on a port).")
+    if file != "-":
+        lines.append(f"Next: olares-cli precheck --from {file}   # what others will see; then send {file}")
+    return "\n".join(lines)
+
+
+def shown(file: str) -> str:
+    return "standard output" if file == "-" else f"{file}, readable by you only"
 
 
 def known() -> Iterator[Fact[Any]]:

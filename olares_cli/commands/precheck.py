@@ -11,6 +11,7 @@ import typer
 from olares_cli import here, verbs
 from olares_cli.commands.choices import WAIVE
 from olares_cli.options import command, examples
+from olares_cli.recordings import FROM, recording, replay
 from olares_cli.session import Code, Session
 from olares_cli.ui.checks import blocking, checks_page
 from olares_cli.ui.text import show
@@ -26,8 +27,13 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
     )(command(precheck))
 
 
-def precheck(session: Session, waive: Annotated[list[str] | None, WAIVE] = None) -> int:
-    results = checked(session, here.options(session), waive or [])
+def precheck(
+    session: Session, waive: Annotated[list[str] | None, WAIVE] = None, from_: Annotated[str, FROM] = ""
+) -> int:
+    if from_:
+        results = with_waived(checked_from(from_), waive or [])
+    else:
+        results = checked(session, here.options(session), waive or [])
     if session.human:
         show(session, checks_page(results), stream=session.out)
     else:
@@ -37,7 +43,18 @@ def precheck(session: Session, waive: Annotated[list[str] | None, WAIVE] = None)
 
 def checked(session: Session, options: Any, waive: Sequence[str]) -> tuple[CheckResult, ...]:
     """The results of all checks, those the user waived marked so; an unknown id is refused."""
-    results = verbs.load().precheck(options, here.probe())
+    return with_waived(verbs.load().precheck(options, here.probe()), waive)
+
+
+def checked_from(file: str) -> Sequence[CheckResult]:
+    """The results of all checks of the host in a recording, for the site it was recorded for."""
+    from installers.precheck.record import recorded_precheck
+
+    archive = recording(file)
+    return recorded_precheck(archive, replay(archive))
+
+
+def with_waived(results: Sequence[CheckResult], waive: Sequence[str]) -> tuple[CheckResult, ...]:
     here.check_names("--waive", waive, dict.fromkeys(result.id for result in results))
     return tuple(_waived(r) if r.id in waive and r.status == "failed" else r for r in results)
 

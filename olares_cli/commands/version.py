@@ -18,11 +18,15 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
 
 
 def show(session: Session) -> int:
+    if session.human:
+        session.data(f"olares-cli {number()}")
+    else:
+        session.record({"type": "version", "version": number()})
+    return Code.FINE
+
+
+def number() -> str:
+    """This program's version."""
     from importlib.metadata import version
 
-    number = version("olares")
-    if session.human:
-        session.data(f"olares-cli {number}")
-    else:
-        session.record({"type": "version", "version": number})
-    return Code.FINE
+    return version("olares")

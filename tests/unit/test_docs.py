@@ -32,6 +32,7 @@ from installers.core.model import Unknown
 from installers.phases import PHASES
 from installers.site import Paths, Site
 from olares_cli import app
+from olares_cli.recordings import RECORDING
 from olares_cli.session import Code
 from tests.unit.core import cases as case_files
 from tests.unit.core import test_fact_cases, test_resource_cases
@@ -114,7 +115,13 @@ def test_every_block_says_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("place", "words"), [pytest.param(place, words, id=f"{place} {' '.join(words)}") for place, words in commands()]
 )
-def test_a_command_works(place: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_works(
+    place: str,
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
     while re.fullmatch(r"[A-Z0-9_]+=\S+", words[0]):
         words = words[1:]
     program, *arguments = words
@@ -122,6 +129,11 @@ def test_a_command_works(place: str, words: list[str], capsys: pytest.CaptureFix
         parse(arguments)
         if arguments[0] in SAFE:
             assert app.run(arguments) == Code.FINE
+            assert capsys.readouterr().out
+        if "--from" in arguments:
+            monkeypatch.chdir(tmp_path)
+            (tmp_path / RECORDING).write_text((ROOT / "tests/data/hosts/debian-12-vm.yaml").read_text())
+            assert app.run(arguments) in (Code.FINE, Code.BLOCKED)
             assert capsys.readouterr().out
     else:
         CHECKS[program](arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
@@ -15,3 +16,13 @@ def mount_points(mountinfo: str) -> tuple[str, ...]:
 def mount_below(mountinfo: str, path: str) -> str | None:
     """A mount point at ``path`` or anywhere below it, or None."""
     return next((point for point in mount_points(mountinfo) if point == path or point.startswith(f"{path}/")), None)
+
+
+def mount_devices(mountinfo: str) -> dict[str, int]:
+    """Device number of what is mounted, by mount point; of mounts at one place the last counts."""
+    found = {}
+    for line in mountinfo.splitlines():
+        fields = line.split(" ")
+        major, _, minor = fields[2].partition(":")
+        found[_ESCAPED.sub(lambda m: chr(int(m[1], 8)), fields[4])] = os.makedev(int(major), int(minor))
+    return found

@@ -49,7 +49,7 @@ Commands:
   uninstall  Remove Olares from this machine; user data stays.
   machine    Make, use and remove disposable machines on this computer.
   explain    Explain an error by its id; works offline.
-  facts      Show what Olares knows about this machine.
+  facts      Show or record what Olares knows about this machine.
   index      Compare pinned upstream releases with what their projects publish.
   version    Show the version of this program.
 

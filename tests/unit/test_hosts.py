@@ -1,0 +1,144 @@
+"""Recorded and composed hosts in tests/data/hosts: every fact and every check, from the file alone.
+
+Beside each ``NAME.yaml`` stands ``NAME.expect.yaml``, written by hand: ``facts`` by name (``Fact`` or
+``Fact.field``), the checks that fail with their problem, those that cannot be made.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from installers.core.errors import Failure
+from installers.core.host.archive import Archive, decode, encode
+from installers.core.host.replay import ReplayProbe
+from installers.core.model import Unknown
+from installers.precheck.check import CheckResult
+from installers.precheck.record import load_facts, record, recorded_precheck
+from installers.precheck.run import precheck
+from installers.site import Paths, Site
+from olares_cli.commands.facts import known
+from tests.fake.host import FakeProbe
+from tests.unit.core.cases import plain
+from tests.unit.test_precheck_run import machine  # noqa: F401 (a fixture)
+
+HOSTS = Path(__file__).parents[1] / "data/hosts"
+NAMES = sorted(path.stem for path in HOSTS.glob("*.yaml") if not path.name.endswith(".expect.yaml"))
+
+
+@cache
+def host(name: str) -> Archive:
+    path = HOSTS / f"{name}.yaml"
+    return decode(path.read_text(), path=str(path))
+
+
+@cache
+def expected(name: str) -> dict[str, Any]:
+    found = yaml.safe_load((HOSTS / f"{name}.expect.yaml").read_text())
+    assert set(found) <= {"about", "facts", "failed", "not_run", "unknown"}
+    return dict(found)
+
+
+def test_every_host_has_its_expectations_and_the_other_way_round() -> None:
+    said = {path.name.removesuffix(".expect.yaml") for path in HOSTS.glob("*.expect.yaml")}
+    assert said == set(NAMES)
+    assert NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_host_says_where_it_is_from(name: str) -> None:
+    made = host(name)
+    assert made.source.startswith("recorded on " if made.run else "composed from "), made.source
+    assert made.run == bool(made.scrubbed)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_host_is_written_as_the_program_writes_it(name: str) -> None:
+    assert encode(host(name)) == (HOSTS / f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_fact_is_answered(name: str) -> None:
+    probe = ReplayProbe(host(name))
+    answers = {type(fact).__name__: value for fact, value in load_facts(probe, known()).items()}
+    assert probe.missed == []
+    unknown = {fact for fact, value in answers.items() if isinstance(value, Unknown)}
+    assert unknown == set(expected(name).get("unknown", ()))
+    for words, value in expected(name)["facts"].items():
+        fact, _, field = words.partition(".")
+        found = plain(answers[fact])
+        assert (found[field] if field else found) == value, words
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_check_is_made(name: str) -> None:
+    probe = ReplayProbe(host(name))
+    results = {result.id: result for result in recorded_precheck(host(name), probe)}
+    assert probe.missed == []
+    failed = {id: result.problem for id, result in results.items() if result.status == "failed"}
+    assert failed == expected(name).get("failed", {})
+    not_run = {id for id, result in results.items() if result.status == "not-run"}
+    assert not_run == set(expected(name).get("not_run", ()))
+
+
+def same(results: tuple[CheckResult, ...]) -> list[tuple[str, str, str, str]]:
+    return [(result.id, result.status, result.severity, result.problem) for result in results]
+
+
+def test_a_recorded_host_is_the_host(machine: Any, tmp_path: Path) -> None:  # noqa: F811
+    """Facts and verdicts of a simulated Debian, live and from what was written: the same but for its name."""
+    machine.tree.file("/proc/sys/kernel/hostname", "quokka\n")
+    machine.missing |= {"iptables-save", "ctr"}
+    site = Site(paths=Paths(state=str(tmp_path)))
+    made = record(site, FakeProbe(machine), known(), made_with="a test")
+    assert "quokka" not in made.text
+    archive = decode(made.text, path="a test")
+    assert archive == made.archive
+    probe = ReplayProbe(archive)
+    again = load_facts(probe, known())
+    assert probe.missed == []
+    differ = {type(fact).__name__ for fact, value in again.items() if value != made.answers[fact]}
+    assert differ == {"Hostname"}
+    assert same(recorded_precheck(archive, probe)) == same(precheck(site, FakeProbe(machine)))
+    assert [r.id for r in recorded_precheck(archive, probe) if r.status != "passed"] == []
+
+
+def test_problems_are_found_in_a_recording_as_on_the_host(machine: Any, tmp_path: Path) -> None:  # noqa: F811
+    machine.free = 1 << 30
+    machine.tree.file("/usr/bin/dockerd", "docker")
+    machine.tree.file("/proc/sys/kernel/hostname", "My_Host\n")
+    machine.tree.file(
+        "/proc/net/tcp",
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+        "   0: 0500A8C0:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0\n",
+    )
+    machine.tree.file("/proc/812/comm", "nginx\n")
+    machine.tree.directory("/proc/812/fd")
+    machine.tree.put("/proc/812/fd/5", "link", mode=0o777, content=b"socket:[4711]")
+    machine.tree.put("/proc/812/fd/6", "link", mode=0o777, content=b"/home/mallory/diary")
+    site = Site(paths=Paths(state=str(tmp_path)))
+    live = precheck(site, FakeProbe(machine))
+    assert {"disk-free", "other-runtimes", "ports-free", "node-name"} <= {r.id for r in live if r.status == "failed"}
+    made = record(site, FakeProbe(machine), known(), made_with="a test")
+    assert "diary" not in made.text
+    replayed = recorded_precheck(made.archive, ReplayProbe(made.archive))
+    assert same(replayed) == same(live)
+    details = {result.id: result.detail for result in replayed}
+    assert details["ports-free"] == "ports we need are in use: 6443 by nginx (process 812)"
+
+
+def test_a_recording_that_would_tell_who_it_is_of_is_not_made(
+    machine: Any,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As if a way of reading a file missed the host's name."""
+    machine.tree.file("/proc/sys/kernel/hostname", "quokka\n")
+    monkeypatch.setattr("installers.core.host.scrub.way_for", lambda path: lambda scrubber, text: text)
+    with pytest.raises(Failure, match="OLR-REC-005") as caught:
+        record(Site(paths=Paths(state=str(tmp_path))), FakeProbe(machine), known(), made_with="a test")
+    assert "quokka" not in str(caught.value)
