@@ -6,10 +6,8 @@ so raising one costs nothing and `olares-cli explain` works offline.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +48,9 @@ class Interrupted(Exception):
 @cache
 def catalogue() -> dict[str, Entry]:
     """Every known failure by id, from all catalogue files."""
+    import tomllib
+    from importlib import resources
+
     entries: dict[str, Entry] = {}
     for source in sorted(resources.files("installers.core").joinpath("catalogue").iterdir(), key=lambda f: f.name):
         if source.name.endswith(".toml"):

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from installers.core.artifacts.cache import Cache, write_whole
+from installers.core.artifacts.cache import Cache
+from installers.core.artifacts.disk import write_whole
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
 from installers.core.host.runner import run_process

@@ -15,7 +15,8 @@ from typing import IO, Any
 
 from installers.core.artifacts.apt import Mirror, lists
 from installers.core.artifacts.buildah import Bind, Buildah, Run, storage_driver, unmount_below
-from installers.core.artifacts.cache import Cache, digest, remove, slug, verify_all
+from installers.core.artifacts.cache import Cache, digest, slug, verify_all
+from installers.core.artifacts.disk import remove
 from installers.core.artifacts.lay import lay
 from installers.core.artifacts.recipes import BASE, IMAGE, ROOT, Planned, Recipe
 from installers.core.artifacts.registries import fetched

@@ -8,12 +8,13 @@ import sys
 import threading
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from installers.core.artifacts.apt import lists, mirror
-from installers.core.artifacts.cache import Cache, Record, digest, remove, verify, write_whole
-from installers.core.artifacts.fetch import Httpx, Wanted, fetch
+from installers.core.artifacts.cache import Cache, Record, digest, verify
+from installers.core.artifacts.disk import remove, write_whole
+from installers.core.artifacts.fetch import BROKEN, HttpLine, Wanted, fetch
 from installers.core.artifacts.index import Pinned, Registry
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
@@ -91,17 +92,15 @@ def _size(path: Path) -> int:
 
 
 def _from_npm(pin: Pinned, *, cache: Cache, report: Report) -> None:
-    import httpx
-
     registry = npm_registry(cache, report)
     address = f"{registry.rstrip('/')}/{urllib.parse.quote(pin.package, safe='@')}/{pin.version}"
-    client = Httpx()
     try:
-        url = tarball(client.json(address))
-    except (httpx.HTTPError, ValueError) as error:
+        with closing(HttpLine()) as line:
+            url = tarball(line.json(address))
+    except (*BROKEN, ValueError) as error:
         raise Failure("OLR-ART-004", artifact=pin.name, reason=f"{address}: {error}") from error
     wanted = Wanted(pin.name, pin.file.size, pin.file.sha256, pin.file.integrity)
-    fetch((url,), wanted, to=cache.root / pin.entry, report=report, client=client)
+    fetch((url,), wanted, to=cache.root / pin.entry, report=report)
 
 
 def tarball(document: object) -> str:

@@ -1,196 +1,347 @@
-"""Fetching against places that stall, lie, forget ranges or send something else."""
+"""Fetching from mirrors that stall, lie, forget ranges or send something else."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import ipaddress
+import os
+import random
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from pathlib import Path
 
-import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
-from installers.core.artifacts.fetch import Answer, Wanted, fetch
+from installers.core.artifacts.fetch import Fetched, Limits, Wanted, fetch
+from installers.core.artifacts.fetch.line import _tls
 from installers.core.errors import Failure
+from tests.fake.mirrors import Faults, MirrorServer
 
-CONTENT = bytes(range(256)) * 80_000
+pytestmark = pytest.mark.processes
+
+CONTENT = random.Random(1).randbytes(6_000_000)  # noqa: S311 - any bytes will do
+PIECE = 500_000
 WANTED = Wanted(
     "thing",
     len(CONTENT),
     hashlib.sha256(CONTENT).hexdigest(),
     f"sha512-{base64.b64encode(hashlib.sha512(CONTENT).digest()).decode()}",
 )
-
-
-@dataclass
-class Reply:
-    status_code: int
-    headers: httpx.Headers
-    chunks: Callable[[int], Iterator[bytes]]
-
-    def iter_bytes(self, chunk_size: int) -> Iterator[bytes]:
-        return self.chunks(chunk_size)
-
-
-Place = Callable[[int], Reply]
-
-
-@dataclass
-class Places:
-    """A client whose places are functions of the offset asked for."""
-
-    at: dict[str, Place]
-    asked: list[tuple[str, int]] = field(default_factory=list)
-
-    def get(self, url: str, offset: int) -> Iterator[Answer]:
-        self.asked.append((url, offset))
-        yield self.at[url](offset)
-
-
-def _pieces(content: bytes, *, then: Exception | None = None) -> Callable[[int], Iterator[bytes]]:
-    def pieces(size: int) -> Iterator[bytes]:
-        for start in range(0, len(content), size):
-            yield content[start : start + size]
-        if then:
-            raise then
-
-    return pieces
-
-
-def ranged(content: bytes = CONTENT, *, stop: int | None = None, error: Exception | None = None) -> Place:
-    """A sound server, or one that gives ``stop`` bytes an answer and then ends or fails."""
-
-    def place(offset: int) -> Reply:
-        part = content[offset:][:stop]
-        headers = httpx.Headers(
-            {"content-range": f"bytes {offset}-{len(content) - 1}/{len(content)}"} if offset else {}
-        )
-        return Reply(206 if offset else 200, headers, _pieces(part, then=error))
-
-    return place
-
-
-def rangeless(offset: int) -> Reply:
-    return Reply(200, httpx.Headers(), _pieces(CONTENT))
-
-
-def web_page(offset: int) -> Reply:
-    return Reply(200, httpx.Headers({"content-type": "text/html; charset=utf-8"}), _pieces(b"<html>sign in</html>"))
-
-
-def gone(offset: int) -> Reply:
-    return Reply(404, httpx.Headers(), _pieces(b""))
+PIECES = tuple(hashlib.sha256(CONTENT[at : at + PIECE]).hexdigest() for at in range(0, len(CONTENT), PIECE))
+IN_PIECES = replace(WANTED, pieces=PIECES, piece_size=PIECE)
+LIMITS = Limits(
+    connections=4,
+    shortest=256 << 10,
+    longest=512 << 10,
+    connect=2.0,
+    stall=0.3,
+    slow_after=0.3,
+    long_rest=0.1,
+    attempts=4,
+    pause=0.01,
+    longest_pause=0.05,
+    retry_after=0.3,
+    tick=0.02,
+)
 
 
 def silent(done: int, total: int, unit: str, text: str = "") -> None:
     """A report nobody reads."""
 
 
-def at_once(seconds: float) -> None:
-    """A sleep that is over."""
+@contextmanager
+def mirrors(*faults: Faults, content: bytes = CONTENT) -> Iterator[list[MirrorServer]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(MirrorServer(content, row)) for row in faults]
 
 
-def _fetch(to: Path, places: Places, wanted: Wanted = WANTED) -> None:
-    fetch(tuple(places.at), wanted, to=to, report=silent, client=places, sleep=at_once)
+def _fetch(to: Path, servers: list[MirrorServer], wanted: Wanted = WANTED, limits: Limits = LIMITS) -> Fetched:
+    return fetch(tuple(server.url for server in servers), wanted, to=to, report=silent, limits=limits)
 
 
-def test_a_whole_file_arrives(tmp_path: Path) -> None:
+def named(server: MirrorServer, texts: tuple[str, ...]) -> bool:
+    return any(f":{server.port}/" in text for text in texts)
+
+
+SOUND = Faults()
+
+ALONE = {
+    "sound": SOUND,
+    "no ranges": Faults(ranges=False),
+    "drops": Faults(drop_after=200_000),
+    "truncates": Faults(truncate_after=200_000),
+    "stalls twice": Faults(stall_after=100_000, stalls=2),
+    "busy, seconds": Faults(status=429, refuse=3, retry_after="0"),
+    "busy, no word": Faults(status=503, refuse=2),
+    "error at first": Faults(status=500, refuse=2),
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_one_mirror_is_enough(tmp_path: Path, name: str) -> None:
     to = tmp_path / "below" / "file"
-    _fetch(to, Places({"a": ranged()}))
+    with mirrors(ALONE[name]) as servers:
+        done = _fetch(to, servers)
     assert to.read_bytes() == CONTENT
     assert [path.name for path in to.parent.iterdir()] == ["file"]
+    assert done.warnings == ()
 
 
-@pytest.mark.parametrize("error", [None, httpx.ReadTimeout("stalled"), httpx.ReadError("reset")])
-def test_it_goes_on_where_it_stopped(tmp_path: Path, error: Exception | None) -> None:
-    places = Places({"a": ranged(stop=9_000_000, error=error)})
-    _fetch(tmp_path / "file", places)
-    assert [offset for _, offset in places.asked] == [0, 9_000_000, 18_000_000]
+BAD = {
+    "html": (Faults(html=True), "web page", True),
+    "gone": (Faults(status=404), "404", True),
+    "longer": (Faults(extra=10), "6000010", True),
+    "other range": (Faults(shifted=True), "another range", True),
+    "compressed": (Faults(encoding="gzip"), "compressed", True),
+    "wrong byte": (Faults(wrong=tuple(range(0, len(CONTENT), 50_000))), "", True),
+    "always 503": (Faults(status=503), "503", False),
+    "drops at once": (Faults(drop_after=0), "", False),
+    "stalls at once": (Faults(stall_after=0), "", False),
+    "slow": (Faults(rate=20_000), "", False),
+    "no ranges": (Faults(ranges=False), "", False),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_mirror_beside_a_good_one(tmp_path: Path, name: str) -> None:
+    faults, reason, told = BAD[name]
+    with mirrors(faults, Faults(rate=3_000_000)) as servers:
+        done = _fetch(tmp_path / "file", servers)
+        assert not named(servers[1], done.warnings)
+        assert named(servers[0], done.warnings) or not told
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert any(reason in text for text in done.warnings) or not told
+
+
+@pytest.mark.parametrize("wanted", [WANTED, IN_PIECES], ids=["whole digest", "pieces"])
+@pytest.mark.parametrize("honest", [0, 1, 2])
+def test_one_honest_among_three_is_enough_and_the_liars_are_named(tmp_path: Path, honest: int, wanted: Wanted) -> None:
+    everywhere = tuple(range(honest, len(CONTENT), 30_000))
+    liars = (Faults(wrong=everywhere, rate=4e6), Faults(wrong=everywhere[::3], rate=4e6))
+    rows = [*liars[:honest], Faults(rate=4e6), *liars[honest:]]
+    with mirrors(*rows) as servers:
+        done = _fetch(tmp_path / "file", servers, wanted)
+        assert [named(server, done.warnings) for server in servers] == [number != honest for number in range(3)]
     assert (tmp_path / "file").read_bytes() == CONTENT
 
 
-def test_a_killed_fetch_goes_on_and_fetches_little_twice(tmp_path: Path) -> None:
-    class Killed(BaseException):
-        pass
-
-    def killed(offset: int) -> Reply:
-        def pieces(size: int) -> Iterator[bytes]:
-            yield from _pieces(CONTENT[:17_000_000])(size)
-            raise Killed
-
-        return Reply(200, httpx.Headers(), pieces)
-
-    with pytest.raises(Killed):
-        _fetch(tmp_path / "file", Places({"a": killed}))
-    places = Places({"a": ranged()})
-    _fetch(tmp_path / "file", places)
-    assert 17_000_000 - (8 << 20) - (1 << 18) <= places.asked[0][1] <= 17_000_000
-    assert (tmp_path / "file").read_bytes() == CONTENT
+def test_a_liar_costs_no_more_than_the_file_once_more(tmp_path: Path) -> None:
+    with mirrors(Faults(wrong=(0, 3_000_000, 5_999_999), rate=4e6), Faults(rate=4e6)) as servers:
+        done = _fetch(tmp_path / "file", servers)
+    assert done.received <= 2 * len(CONTENT) + 4 * LIMITS.longest
 
 
-def test_a_part_of_another_file_is_not_gone_on_with(tmp_path: Path) -> None:
-    (tmp_path / "file.part").write_bytes(b"x" * 1000)
-    (tmp_path / "file.state").write_text('{"sha256": "of something else", "sure": 1000}')
-    places = Places({"a": ranged()})
-    _fetch(tmp_path / "file", places)
-    assert places.asked == [("a", 0)]
+OUT = {
+    "wrong": (Faults(wrong=(3_000_000,)), "OLR-ART-005"),
+    "html": (Faults(html=True), "OLR-ART-006"),
+    "gone": (Faults(status=404), "OLR-ART-004"),
+    "circle": (Faults(redirect="/file"), "OLR-ART-004"),
+    "elsewhere": (Faults(redirect="ftp://127.0.0.1/"), "OLR-ART-004"),
+    "stalls": (Faults(stall_after=0), "OLR-ART-004"),
+    "shorter": (Faults(status=416), "OLR-ART-004"),
+}
 
 
-def test_bytes_that_never_reached_the_disk_are_fetched_again(tmp_path: Path) -> None:
-    (tmp_path / "file.part").write_bytes(CONTENT[:5000] + b"\0" * 5000)
-    (tmp_path / "file.state").write_text(f'{{"sha256": "{WANTED.sha256}", "sure": 5000}}')
-    places = Places({"a": ranged()})
-    _fetch(tmp_path / "file", places)
-    assert places.asked == [("a", 5000)]
-    assert (tmp_path / "file").read_bytes() == CONTENT
-
-
-def test_a_place_without_ranges_starts_over(tmp_path: Path) -> None:
-    places = Places({"short": ranged(stop=9_000_000), "rangeless": rangeless})
-    _fetch(tmp_path / "file", places)
-    assert places.asked == [("short", 0), ("rangeless", 9_000_000)]
-    assert (tmp_path / "file").read_bytes() == CONTENT
-
-
-def test_a_place_that_lies_is_not_asked_again(tmp_path: Path) -> None:
-    other = CONTENT[:-1] + b"?"
-    places = Places({"liar": ranged(other), "page": web_page, "gone": gone, "good": ranged()})
-    _fetch(tmp_path / "file", places)
-    assert [url for url, _ in places.asked] == ["liar", "page", "gone", "good"]
-    assert (tmp_path / "file").read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize(
-    ("place", "id", "asked"),
-    [(ranged(CONTENT[:-1] + b"?"), "OLR-ART-005", 1), (web_page, "OLR-ART-006", 1), (gone, "OLR-ART-004", 6)],
-)
-def test_out_of_places(tmp_path: Path, place: Place, id: str, asked: int) -> None:
-    places = Places({"a": place})
-    with pytest.raises(Failure) as caught:
-        _fetch(tmp_path / "file", places)
-    assert caught.value.id == id
-    assert caught.value.what
-    assert len(places.asked) == asked
+@pytest.mark.parametrize("name", OUT)
+def test_out_of_places(tmp_path: Path, name: str) -> None:
+    faults, id = OUT[name]
+    with mirrors(faults, faults) as servers:
+        with pytest.raises(Failure) as caught:
+            _fetch(tmp_path / "file", servers)
+        assert caught.value.id == id
+        assert all(named(server, (caught.value.what,)) for server in servers)
     assert not (tmp_path / "file").exists()
 
 
-def test_a_right_sha256_with_a_wrong_integrity_is_refused(tmp_path: Path) -> None:
-    wanted = Wanted("thing", WANTED.size, WANTED.sha256, "sha512-AAAA")
+def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
+    with mirrors(SOUND, content=b"") as servers:
+        _fetch(tmp_path / "file", servers, Wanted("nothing", 0, hashlib.sha256().hexdigest()))
+        assert servers[0].asked == []
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+def test_no_place_at_all(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
-        _fetch(tmp_path / "file", Places({"a": ranged()}), wanted)
+        _fetch(tmp_path / "file", [])
+    assert caught.value.id == "OLR-ART-004"
+
+
+def test_a_refused_connection_is_told(tmp_path: Path) -> None:
+    with mirrors(SOUND) as servers:
+        url = servers[0].url
+    with pytest.raises(Failure) as caught:
+        fetch((url,), WANTED, to=tmp_path / "file", report=silent, limits=LIMITS)
+    assert "refused" in caught.value.what
+
+
+def test_a_file_that_changes_in_between_is_noticed(tmp_path: Path) -> None:
+    with mirrors(Faults(changes_after=6)) as servers:
+        _fetch(tmp_path / "file", servers)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_retry_after_is_kept_to_and_has_an_end(tmp_path: Path) -> None:
+    later = formatdate(time.time() + 3600, usegmt=True)
+    with mirrors(Faults(status=503, refuse=1, retry_after=later)) as servers:
+        began = time.monotonic()
+        _fetch(tmp_path / "file", servers, limits=replace(LIMITS, connections=1))
+    assert LIMITS.retry_after <= time.monotonic() - began < 5
+
+
+def test_redirects_are_followed_once_and_connections_kept(tmp_path: Path) -> None:
+    with mirrors(SOUND) as (target,), mirrors(Faults(redirect=f"{target.url}?signed=1")) as (front,):
+        _fetch(tmp_path / "file", [front])
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert len(front.asked) <= LIMITS.connections
+    assert target.sockets <= LIMITS.connections + 2 < len(target.asked)
+
+
+def test_a_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mirrors(SOUND) as (proxy,):
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        fetch(("http://name:secret@files.invalid/file",), WANTED, to=tmp_path / "file", report=silent, limits=LIMITS)
+    assert set(proxy.paths) == {"http://files.invalid/file"}
+    assert set(proxy.authorised) == {f"Basic {base64.b64encode(b'name:secret').decode()}"}
+
+
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLContext]:
+    """A server's side of TLS for 127.0.0.1, with a certificate of its own which the system trusts meanwhile."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mirror")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1))
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    certificate = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "tls.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, *plain))
+    (tmp_path / "tls.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "tls.crt"))
+    _tls.cache_clear()
+    yield context
+    _tls.cache_clear()
+
+
+@pytest.mark.parametrize("faults", [SOUND, Faults(drop_after=300_000), Faults(stall_after=100_000, stalls=2)])
+def test_over_tls(tmp_path: Path, tls: ssl.SSLContext, faults: Faults) -> None:
+    with MirrorServer(CONTENT, faults, tls) as server:
+        _fetch(tmp_path / "file", [server])
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_tls_goes_through_a_proxys_tunnel(tmp_path: Path, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    with MirrorServer(CONTENT, SOUND, tls) as server, MirrorServer(b"") as proxy:
+        monkeypatch.setenv("https_proxy", f"http://name:secret@127.0.0.1:{proxy.port}")
+        _fetch(tmp_path / "file", [server])
+        assert set(proxy.paths) == {f"127.0.0.1:{server.port}"}
+        assert set(proxy.authorised) == {f"Basic {base64.b64encode(b'name:secret').decode()}"}
+        assert set(server.authorised) == {""}
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_a_certificate_nobody_trusts_is_refused(
+    tmp_path: Path, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with MirrorServer(CONTENT, SOUND, tls) as server:
+        with pytest.raises(Failure) as caught:
+            _fetch(tmp_path / "file", [server])
+        assert "CERTIFICATE_VERIFY_FAILED" in caught.value.what
+        assert server.asked == []
+
+
+def test_names_and_passwords_are_not_told(tmp_path: Path) -> None:
+    with mirrors(Faults(status=404)) as (server,):
+        url = f"http://name:secret@127.0.0.1:{server.port}/file?token=secret"
+        with pytest.raises(Failure) as caught:
+            fetch((url,), WANTED, to=tmp_path / "file", report=silent, limits=LIMITS)
+    assert "secret" not in caught.value.what
+    assert "/file" in caught.value.what
+
+
+def test_a_right_sha256_with_a_wrong_integrity_is_refused(tmp_path: Path) -> None:
+    with mirrors(SOUND) as servers, pytest.raises(Failure) as caught:
+        _fetch(tmp_path / "file", servers, replace(WANTED, integrity="sha512-AAAA"))
     assert caught.value.id == "OLR-ART-005"
 
 
-def test_what_follows_the_file_is_not_taken(tmp_path: Path) -> None:
-    _fetch(tmp_path / "file", Places({"a": ranged(CONTENT + b"more")}))
+def test_a_full_disk_is_told_before_the_first_byte(tmp_path: Path) -> None:
+    with mirrors(SOUND) as servers:
+        with pytest.raises(Failure) as caught:
+            _fetch(tmp_path / "file", servers, replace(WANTED, size=1 << 60))
+        assert caught.value.id == "OLR-ART-002"
+        assert servers[0].asked == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_ends_it_quickly_and_keeps_what_is_there(tmp_path: Path) -> None:
+    def stop(done: int, total: int, unit: str, text: str = "") -> None:
+        if done > 1_000_000:
+            raise KeyboardInterrupt
+
+    with mirrors(Faults(rate=1e6)) as servers:
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            fetch((servers[0].url,), WANTED, to=tmp_path / "file", report=stop, limits=LIMITS)
+        assert time.monotonic() - began < 2
+        assert [thread.name for thread in threading.enumerate() if thread.name == "fetch"] == []
+    with mirrors(SOUND) as servers:
+        done = _fetch(tmp_path / "file", servers)
+    assert done.resumed > 1_000_000
+    assert done.resumed + done.received < len(CONTENT) + 500_000
     assert (tmp_path / "file").read_bytes() == CONTENT
 
 
-def test_a_fetch_killed_before_its_last_step_asks_nobody(tmp_path: Path) -> None:
-    (tmp_path / "file.part").write_bytes(CONTENT)
-    (tmp_path / "file.state").write_text(f'{{"sha256": "{WANTED.sha256}", "sure": {WANTED.size}}}')
-    places = Places({"a": ranged()})
-    _fetch(tmp_path / "file", places)
-    assert places.asked == []
+def test_bytes_of_an_attempt_before_that_are_wrong_are_fetched_again(tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(b"?" * 1000 + CONTENT[1000:])
+    (tmp_path / "file.state").write_text(
+        f'{{"sha256": "{WANTED.sha256}", "size": {WANTED.size}, "boot": "", "ranges": [[0, {WANTED.size}]]}}'
+    )
+    with mirrors(SOUND) as servers:
+        done = _fetch(tmp_path / "file", servers)
+    assert done.warnings == ()
     assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from installers.core.artifacts.fetch import Wanted, fetch
+fetch((sys.argv[1],), Wanted("thing", int(sys.argv[2]), sys.argv[3]), to=Path(sys.argv[4]), report=lambda *_: None)
+"""
+
+
+def test_kill_9_costs_at_most_8_mib(tmp_path: Path) -> None:
+    content = random.Random(2).randbytes(48 << 20)  # noqa: S311
+    wanted = Wanted("thing", len(content), hashlib.sha256(content).hexdigest())
+    with mirrors(Faults(rate=8e6), content=content) as (server,):
+        argv = [sys.executable, "-c", CHILD, server.url, str(wanted.size), wanted.sha256, str(tmp_path / "file")]
+        kills = 0
+        for share in (0.3, 0.6, 0.8):
+            child = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+            while server.served < share * wanted.size and child.poll() is None:
+                time.sleep(0.005)
+            kills += child.poll() is None
+            os.kill(child.pid, signal.SIGKILL)
+            child.wait(10)
+        subprocess.run(argv, stdin=subprocess.DEVNULL, timeout=20, check=True)
+        assert kills == 3
+        assert server.served <= wanted.size + kills * (8 << 20)
+    assert (tmp_path / "file").read_bytes() == content

@@ -1,0 +1,222 @@
+"""One HTTP(S) connection at a time over ``http.client``: kept for the next request, cut from another thread."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import ssl
+import urllib.parse
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache, partial
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Protocol
+
+from installers.core.artifacts.fetch.mirrors import public
+
+BROKEN = (OSError, HTTPException)
+"""What a connection ends with when it does not end well; ``TimeoutError`` and all of TLS are among them."""
+
+_REDIRECTS = 10
+_MOVED = frozenset({301, 302, 303, 307, 308})
+_DOCUMENT = 16 << 20
+"""Bytes of a JSON document that are read at most."""
+
+
+class Circle(HTTPException):
+    """Redirects that do not end."""
+
+
+class Answer(Protocol):
+    """The part of an HTTP answer a fetch looks at. ``url`` is where it came from after all redirects."""
+
+    url: str
+    status: int
+
+    def header(self, name: str) -> str: ...
+    def read(self, size: int) -> bytes:
+        """The bytes that are there, at most ``size``, or b"" at the end; raises ``BROKEN``."""
+        ...
+
+    def close(self) -> None:
+        """Done with it; a body that was not read to its end takes its connection along."""
+        ...
+
+
+class Line(Protocol):
+    """Asks for one thing at a time."""
+
+    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+        """Ask, following redirects; raises ``BROKEN``."""
+        ...
+
+    def cut(self) -> None:
+        """End what is under way, from any thread; its reader gets an end or an error at once."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class _Reply:
+    def __init__(self, url: str, response: HTTPResponse, line: HttpLine) -> None:
+        self.url = url
+        self.status = response.status
+        self._response = response
+        self._line = line
+
+    def header(self, name: str) -> str:
+        return self._response.headers.get(name, "")
+
+    def read(self, size: int) -> bytes:
+        return self._response.read1(size)
+
+    def close(self) -> None:
+        if self._response.length == 0:
+            # At the end of a body of known length read1 does not notice that it is the end.
+            self._response.read()
+        whole = self._response.isclosed()
+        self._response.close()
+        if not whole:
+            self._line.close()
+
+
+class HttpLine:
+    """The real line: the system's certificates, proxies from the environment (as curl and pip take them).
+
+    ``patience``: seconds without a byte before a read gives up; ``connect``: seconds for a connection.
+    """
+
+    def __init__(self, *, patience: float = 20.0, connect: float = 15.0) -> None:
+        self._patience = patience
+        self._connect = connect
+        self._to: tuple[str, str, str] = ("", "", "")
+        self._connection: HTTPConnection | None = None
+
+    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+        try:
+            return self._follow(url, headers)
+        except BROKEN:
+            raise
+        except ValueError as error:
+            # An address that is none, its own or one it redirects to.
+            raise HTTPException(str(error)) from error
+
+    def _follow(self, url: str, headers: Mapping[str, str]) -> Answer:
+        seen: set[str] = set()
+        while url not in seen and len(seen) < _REDIRECTS:
+            seen.add(url)
+            response = self._ask(url, headers)
+            place = response.headers.get("Location", "")
+            if response.status not in _MOVED or not place:
+                return _Reply(url, response, self)
+            # What comes with a redirect is a line or two: read, so that the connection can be used again.
+            response.read(1 << 16)
+            _Reply(url, response, self).close()
+            url = urllib.parse.urljoin(url, urllib.parse.quote(place, safe="%/:=&?~#+!$,;'@()*[]"))
+            if not url.startswith(("http://", "https://")):
+                raise Circle(f"redirected to {public(url)}")
+        raise Circle("its redirects do not end")
+
+    def json(self, url: str) -> object:
+        """A small JSON document; raises ``BROKEN`` or ``ValueError``."""
+        answer = self.get(url, {"Accept": "application/json"})
+        try:
+            if answer.status != 200:
+                raise ValueError(f"it answered {answer.status}")
+            text = bytearray()
+            while chunk := answer.read(_DOCUMENT + 1 - len(text)):
+                text += chunk
+            if len(text) > _DOCUMENT:
+                raise ValueError("its answer is too long")
+            return json.loads(text)
+        finally:
+            answer.close()
+
+    def _ask(self, url: str, headers: Mapping[str, str]) -> HTTPResponse:
+        parts = urllib.parse.urlsplit(url)
+        proxy = proxy_for(url)
+        target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        # identity: a compressed answer has other offsets than the file.
+        sent = {"Accept-Encoding": "identity", "User-Agent": "olares-cli", **headers, **_credentials(parts)}
+        if proxy and parts.scheme == "http":
+            target = urllib.parse.urlunsplit(("http", parts.netloc.rpartition("@")[2], target, "", ""))
+            sent |= _credentials(proxy, "Proxy-Authorization")
+        kept = self._connection is not None and self._to == (parts.scheme, parts.netloc, proxy.netloc if proxy else "")
+        if kept:
+            # The server may have closed it meanwhile; that is no failure of the mirror's.
+            with suppress(*BROKEN):
+                return self._send(target, sent)
+        self._open(parts, proxy)
+        return self._send(target, sent)
+
+    def _send(self, target: str, headers: Mapping[str, str]) -> HTTPResponse:
+        connection = self._connection
+        if connection is None:
+            raise ConnectionAbortedError("cut")
+        try:
+            connection.request("GET", target, headers=dict(headers))
+            return connection.getresponse()
+        except BROKEN:
+            self.close()
+            raise
+
+    def _open(self, parts: urllib.parse.SplitResult, proxy: urllib.parse.SplitResult | None) -> None:
+        self.close()
+        kind = partial(HTTPSConnection, context=_tls()) if parts.scheme == "https" else HTTPConnection
+        over = proxy or parts
+        host, port = over.hostname or "", over.port or (443 if over.scheme == "https" else 80)
+        connection = kind(host, port, timeout=self._connect)
+        if proxy and parts.scheme == "https":
+            tunnel = _credentials(proxy, "Proxy-Authorization")
+            connection.set_tunnel(parts.hostname or "", parts.port or 443, headers=tunnel)
+        self._connection = connection
+        self._to = (parts.scheme, parts.netloc, proxy.netloc if proxy else "")
+        try:
+            connection.connect()
+            connection.sock.settimeout(self._patience)
+        except BROKEN:
+            self.close()
+            raise
+
+    def cut(self) -> None:
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            # Not SSLSocket's own shutdown, which takes the session away under the reader.
+            with suppress(OSError):
+                socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _credentials(parts: urllib.parse.SplitResult, header: str = "Authorization") -> dict[str, str]:
+    if parts.username is None:
+        return {}
+    text = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+    return {header: f"Basic {base64.b64encode(text.encode()).decode()}"}
+
+
+def proxy_for(url: str) -> urllib.parse.SplitResult | None:
+    """The proxy the environment names for an address (http_proxy, https_proxy, all_proxy, no_proxy), None without one.
+
+    Raises ``HTTPException`` for a kind of proxy that cannot be used.
+    """
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urllib.parse.urlsplit(url)
+    proxies = getproxies()
+    named = proxies.get(parts.scheme) or proxies.get("all")
+    if not named or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    proxy = urllib.parse.urlsplit(named if "://" in named else f"http://{named}")
+    if proxy.scheme != "http":
+        raise HTTPException(f"a proxy of the kind {proxy.scheme} cannot be used; name one with http://")
+    return proxy
