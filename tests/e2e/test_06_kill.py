@@ -123,8 +123,8 @@ def kill(inside: Inside, manner: Manner) -> None:
     if manner == "the installer alone":
         inside.shell("systemctl kill --kill-who=main --signal=KILL 'olares-run-*.service'")
     else:
-        # Its children live in scopes of their own, named after run and action.
-        inside.shell("systemctl kill --signal=KILL 'olares-run-*.service' 'olares-*.scope'")
+        # Its children live in scopes of their own, named after run and action. One may end while they are listed.
+        inside.shell("systemctl kill --signal=KILL 'olares-run-*.service' 'olares-*.scope'", ok=(0, 1))
 
 
 def run_until(inside: Inside, verb: tuple[str, ...], points: list[Point], manner: Manner) -> tuple[Point | None, str]:
