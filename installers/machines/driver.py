@@ -118,8 +118,9 @@ class Driver:
 
         path = Path(shared_journal(self.paths))
         result = take_back(self._bench(str(path)), verb="delete", choose=chosen)
-        if result.status == "done" and not keep:
-            path.unlink()
+        if result.status == "done":
+            if not keep:
+                path.unlink()
             for directory in ("machines", "base"):
                 _remove_empty(Path(self.paths.state) / directory)
             _remove_empty(Path(self.paths.run) / "machines")
