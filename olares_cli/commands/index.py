@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,7 +45,7 @@ def refresh(
     if session.human:
         show(session, [_table(rows)], stream=session.out)
     else:
-        session.record({"type": "digests", "files": [_plain(row) for row in rows]})
+        session.record({"type": "digests", "files": [asdict(row) for row in rows]})
     if differing := [f"{row.release} ({row.arch})" for row in rows if row.state is State.DIFFERS]:
         raise Failure("OLR-ART-017", files=", ".join(differing))
     return Code.FINE if all(row.state is State.SAME for row in rows) else Code.PENDING
@@ -65,7 +66,3 @@ def _table(rows: Sequence[Compared]) -> Table:
         for row in rows
     )
     return Table(("RELEASE", "VERSION", "ARCH", "DIGEST", "PUBLISHED"), cells)
-
-
-def _plain(row: Compared) -> dict[str, str]:
-    return {name: str(getattr(row, name)) for name in type(row).__dataclass_fields__}

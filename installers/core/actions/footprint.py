@@ -21,11 +21,10 @@ from installers.core.facts.footprint import (
     mounts_in,
     namespaces,
     programs,
-    sysctl_path,
     sysctl_value,
     with_children,
 )
-from installers.core.facts.kernel import loaded_modules
+from installers.core.facts.kernel import loaded_modules, sysctl_path
 from installers.core.host.mounts import mount_below
 from installers.core.model import (
     DONE,

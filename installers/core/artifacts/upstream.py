@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -166,23 +167,13 @@ def _compared(name: str, release: Release, arch: str, *, text: Texts) -> Compare
 
 
 def _text(url: str) -> str:
-    import httpx
+    from installers.core.artifacts.fetch import BROKEN, HttpLine
 
     try:
-        with httpx.stream("GET", url, timeout=TIMEOUT, follow_redirects=True) as answer:
-            answer.raise_for_status()
-            content = b"".join(_limited(answer.iter_bytes()))
-    except httpx.HTTPError as error:
+        with closing(HttpLine(patience=TIMEOUT, connect=TIMEOUT)) as line:
+            content = line.document(url, limit=LIMIT)
+    except BROKEN as error:
         raise OSError(str(error) or type(error).__name__) from error
     if content.lstrip()[:1] == b"<":
         raise ValueError("a web page and no list of digests")
     return content.decode("utf-8", "strict")
-
-
-def _limited(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    size = 0
-    for chunk in chunks:
-        size += len(chunk)
-        if size > LIMIT:
-            raise ValueError(f"longer than {LIMIT} bytes")
-        yield chunk

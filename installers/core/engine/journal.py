@@ -22,9 +22,10 @@ from installers.core.errors import Failure
 from installers.core.host.scopes import Scope
 
 SCHEMA = 2
+"""Version of the tables; rows carry their own action version beside it."""
+
 _RAISE = {1: "ALTER TABLE run ADD COLUMN request TEXT NOT NULL DEFAULT '';"}
 """What brings a journal of an earlier schema to the next."""
-"""Version of the tables; rows carry their own action version beside it."""
 
 State = Literal["intended", "recovered", "done", "undoing", "undone", "contained", "left", "kept"]
 LIVE: tuple[State, ...] = ("intended", "recovered", "done", "undoing")

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from installers.core.errors import Failure
 from installers.core.facts.firewall import Ruleset, read_ruleset
-from installers.core.facts.kernel import loaded_modules
+from installers.core.facts.kernel import loaded_modules, sysctl_path
 from installers.core.host.mounts import mount_points
 from installers.core.model import Baseline, Footprint, Probe, Query, Unknown
 
@@ -163,11 +163,6 @@ def with_children(probe: Probe, directory: str) -> Iterator[str]:
         if stat is not None and stat.is_dir:
             yield from with_children(probe, f"{directory}/{name}")
     yield directory
-
-
-def sysctl_path(key: str) -> str:
-    """A sysctl's file. A key with a slash (``net/ipv4/conf/eth0.1/forwarding``) is taken as it is."""
-    return f"/proc/sys/{key if '/' in key else key.replace('.', '/')}"
 
 
 def sysctl_value(probe: Probe, key: str) -> str | None:

@@ -33,9 +33,7 @@ class ModuleTree:
     """Whether the running kernel's modules lie in this root: in a container they usually do not."""
 
     def load(self, probe: Probe) -> bool | Unknown:
-        release = probe.read("/proc/sys/kernel/osrelease").decode().strip()
-        trees = (f"/lib/modules/{release}", f"/usr/lib/modules/{release}")
-        return any(probe.stat(f"{tree}/modules.dep") is not None for tree in trees)
+        return any(probe.stat(f"{tree}/modules.dep") is not None for tree in _trees(probe))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +49,7 @@ class ModuleState:
         loadable = probe.stat("/proc/modules") is not None
         if name in loaded_modules(probe):
             return LOADED
-        release = probe.read("/proc/sys/kernel/osrelease").decode().strip()
-        for tree in (f"/lib/modules/{release}", f"/usr/lib/modules/{release}"):
+        for tree in _trees(probe):
             if name in _names(probe, f"{tree}/modules.builtin"):
                 return BUILT_IN
             if loadable and name in _names(probe, f"{tree}/modules.dep"):
@@ -112,12 +109,18 @@ def parse_modules(text: str) -> dict[str, int]:
 def absent_needs(probe: Probe, name: str) -> tuple[str, ...]:
     """The modules that would be loaded along with one, its nearest need first."""
     loaded = loaded_modules(probe)
-    path = f"/lib/modules/{probe.read('/proc/sys/kernel/osrelease').decode().strip()}/modules.dep"
-    for line in probe.read(path).decode().splitlines() if probe.stat(path) is not None else ():
-        file, _, needs = line.partition(":")
-        if _module(file) == name.replace("-", "_"):
-            return tuple(need for need in map(_module, needs.split()) if need not in loaded)
+    for path in (f"{tree}/modules.dep" for tree in _trees(probe)):
+        for line in probe.read(path).decode().splitlines() if probe.stat(path) is not None else ():
+            file, _, needs = line.partition(":")
+            if _module(file) == name.replace("-", "_"):
+                return tuple(need for need in map(_module, needs.split()) if need not in loaded)
     return ()
+
+
+def _trees(probe: Probe) -> tuple[str, ...]:
+    """Where the running kernel's modules may lie."""
+    release = probe.read("/proc/sys/kernel/osrelease").decode().strip()
+    return f"/lib/modules/{release}", f"/usr/lib/modules/{release}"
 
 
 def parse_module_files(text: str) -> frozenset[str]:

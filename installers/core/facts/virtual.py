@@ -10,6 +10,7 @@ import re
 import stat as _stat
 from dataclasses import dataclass
 
+from installers.core.facts.kernel import sysctl_path
 from installers.core.facts.mounts import mount_above
 from installers.core.model import Probe, Unknown
 
@@ -181,7 +182,7 @@ class SysctlWritable:
     key: str
 
     def load(self, probe: Probe) -> bool | Unknown | None:
-        path = f"/proc/sys/{self.key.replace('.', '/')}"
+        path = sysctl_path(self.key)
         found = probe.stat(path)
         if found is None:
             return None

@@ -120,16 +120,20 @@ class HttpLine:
 
     def json(self, url: str) -> object:
         """A small JSON document; raises ``BROKEN`` or ``ValueError``."""
-        answer = self.get(url, {"Accept": "application/json"})
+        return json.loads(self.document(url, limit=_DOCUMENT, accept="application/json"))
+
+    def document(self, url: str, *, limit: int, accept: str = "*/*") -> bytes:
+        """A small document of at most ``limit`` bytes; raises ``BROKEN`` or ``ValueError``."""
+        answer = self.get(url, {"Accept": accept})
         try:
             if answer.status != 200:
                 raise ValueError(f"it answered {answer.status}")
             text = bytearray()
-            while chunk := answer.read(_DOCUMENT + 1 - len(text)):
+            while chunk := answer.read(limit + 1 - len(text)):
                 text += chunk
-            if len(text) > _DOCUMENT:
+            if len(text) > limit:
                 raise ValueError("its answer is too long")
-            return json.loads(text)
+            return bytes(text)
         finally:
             answer.close()
 
