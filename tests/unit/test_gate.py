@@ -175,7 +175,8 @@ def test_help_loads_nothing_heavy() -> None:
     heavy = (
         "rich",
         "yaml",
-        "httpx",
+        "tuf",
+        "backports",
         "lightkube",
         "cryptography",
         "paramiko",
