@@ -132,7 +132,7 @@ def configuration_page() -> str:
 
 
 def guarded_page() -> str:
-    steps = component_steps(Site(), Platform("bookworm", "amd64"))
+    steps = component_steps(Site(source="debian", edition="debian", kube="kubernetes"), Platform("bookworm", "amd64"))
     commands = (step.resource for step in steps if isinstance(step.resource, GuardedCommand))
     return "".join((NOTE, "\n", GUARDED, *map(_guarded, commands)))
 
@@ -151,7 +151,7 @@ def _parts(value: object) -> tuple[str, ...]:
     return (f"{value.kind.name} {value.name}".rstrip(),) if isinstance(value, Ref) else (str(value),)
 
 
-_KINDS = {"text": "text", "truth": "true, false", "names": "a list of names"}
+_KINDS = {"text": "text", "truth": "true, false", "names": "a list of names", "digests": "names with sha256 digests"}
 
 
 def commands() -> Iterator[tuple[str, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from collections.abc import Mapping, Sequence
@@ -10,9 +9,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from installers.choice import LeftOut, choose, components, left_out, lock_path, lock_text, locked_node
 from installers.core.artifacts.actions import ACTIONS as ARTIFACT_ACTIONS
 from installers.core.component.codec import ActionCodec
-from installers.core.component.load import Component, load
+from installers.core.component.load import Component
 from installers.core.component.manifest import Substitute
 from installers.core.component.steps import ARTIFACTS, Wanted, build_steps
 from installers.core.component.values import Platform
@@ -62,6 +62,8 @@ class InstallPlan:
 
     plan: Plan
     substitutes: tuple[Substitute, ...]
+    site: Site
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def items(self) -> tuple[Planned, ...]:
@@ -78,7 +80,9 @@ class InstallPlan:
 
     def to_json(self) -> dict[str, Any]:
         rows = [{"name": s.name, "for": s.stands_for, "lacks": list(s.lacks)} for s in self.substitutes]
-        return self.plan.to_json() | {"substitutes": rows}
+        chosen = {"source": self.site.source, "kube": self.site.kube, "edition": self.site.edition}
+        missing = [asdict(row) for row in self.left_out]
+        return self.plan.to_json() | chosen | {"substitutes": rows, "left_out": missing}
 
 
 State = Literal["running", "degraded", "absent", "skipped"]
@@ -109,15 +113,14 @@ class Status:
 def plan(options: Options, probe: Probe | None = None) -> InstallPlan:
     """What an install would do. Writes nothing outside the cache."""
     probe = probe or LocalProbe()
-    components = _components(options.site)
-    steps = _steps(options, resolve(options.site, probe), probe)
-    found = make_plan(steps, probe, engine.past(options.site.paths.journal))
-    return InstallPlan(found, _substitutes(components))
+    site = resolve(options.site, probe)
+    found = make_plan(_steps(options, site, probe), probe, engine.past(site.paths.journal))
+    return InstallPlan(found, _substitutes(components(site)), site, left_out(site))
 
 
 def precheck(options: Options, probe: Probe) -> tuple[CheckResult, ...]:
     """Every check of whether this host can be installed on, all at once. Writes nothing."""
-    results = run_checks(options.site, probe)
+    results = run_checks(choose(options.site, probe), probe)
     if not engine.unfinished(options.site.paths.journal):
         return results
     # A run of ours that was cut off inside dpkg is what the next one takes up first: nothing to forbid it for.
@@ -132,8 +135,8 @@ def install(
     probe = LocalProbe()
     paths = options.site.paths
     engine.claim_installation(INSTALLATION, paths.state)
-    _require_host(options.site, probe)
     site = resolve(options.site, probe)
+    _require_host(site, probe)
     return engine.install(_bench(options, emit), _steps(options, site, probe), verb=verb, saved=saved_plan)
 
 
@@ -174,31 +177,32 @@ def status(options: Options, probe: Probe | None = None) -> Status:
     """Every component with its state, read from the machine itself."""
     probe = probe or LocalProbe()
     paths = options.site.paths
+    site = choose(options.site, probe)
+    missing = tuple(
+        ComponentStatus(one.name, one.title, one.phase, "", "skipped", None, None, one.why) for one in left_out(site)
+    )
     if not Path(paths.journal).exists():
-        rows = (_row(load(path), "absent", "it is not installed") for phase in PHASES for path in phase.components)
-        return Status(tuple(rows), unfinished=False)
+        rows = (_row(one, "absent", "it is not installed") for one in components(site))
+        return Status((*rows, *missing), unfinished=False)
     found = plan(options, probe)
     since = engine.last_changes(paths.journal)
     now = []
-    for path in (path for phase in PHASES for path in phase.components):
-        component = load(path)
+    for component in components(site):
         mine = [item for item in found.items if item.step.component == component.name]
         changed = since.get(component.name)
         now.append(_row(component, *_state(mine, changed), changed))
-    return Status(tuple(now), unfinished=engine.unfinished(paths.journal))
+    return Status((*now, *missing), unfinished=engine.unfinished(paths.journal))
 
 
 def _row(component: Component, state: State, detail: str, since: float | None = None) -> ComponentStatus:
-    manifest = component.manifest
+    manifest, edition = component.manifest, component.edition
     return ComponentStatus(
-        component.name, manifest.title, manifest.phase, manifest.version, state, since, manifest.substitute, detail
+        component.name, manifest.title, manifest.phase, edition.version, state, since, edition.substitute, detail
     )
 
 
 def _state(items: Sequence[Planned], since: float | None) -> tuple[State, str]:
     """A component runs when nothing would have to be done about it."""
-    if not items:
-        return "skipped", "it is left out by skip: in olares.yaml"
     for item in items:
         match item.decision:
             case Satisfied():
@@ -214,10 +218,9 @@ def _state(items: Sequence[Planned], since: float | None) -> tuple[State, str]:
 
 def resolve(site: Site, probe: Probe) -> Site:
     """The site with every choice made: read from site.lock once there is one, else from the host."""
-    lock = f"{site.paths.state}/site.lock"
-    if probe.stat(lock) is not None:
-        row = json.loads(probe.read(lock))
-        return replace(site, node=Node(**row["node"]), source=row["source"], kube=row["kube"])
+    site = choose(site, probe)
+    if locked := locked_node(site, probe):
+        return replace(site, node=locked)
     node = Node(
         name=site.node.name or _known(Hostname(), probe).lower(),
         address=site.node.address or _known(DefaultAddress(), probe) or "",
@@ -239,18 +242,12 @@ def _require_host(site: Site, probe: Probe) -> None:
     """Services need systemd; what is past its upstream life needs a machine, or somebody's word."""
     if SystemdRunning().load(probe) is not True:
         raise Failure("OLR-PLAN-004")
-    if site.source == "debian" and not site.accept_eol and probe.stat(MACHINE) is None:
+    if site.edition == "debian" and not site.accept_eol and probe.stat(MACHINE) is None:
         raise Failure("OLR-PLAN-005")
 
 
-def _components(site: Site) -> tuple[Component, ...]:
-    return tuple(
-        load(path) for phase in PHASES for path in phase.components if path.rpartition("/")[2] not in site.skip
-    )
-
-
-def _substitutes(components: Sequence[Component]) -> tuple[Substitute, ...]:
-    return tuple(c.manifest.substitute for c in components if c.manifest.substitute)
+def _substitutes(chosen: Sequence[Component]) -> tuple[Substitute, ...]:
+    return tuple(one.edition.substitute for one in chosen if one.edition.substitute)
 
 
 def _steps(options: Options, site: Site, probe: Probe) -> list[Step]:
@@ -262,15 +259,14 @@ def _steps(options: Options, site: Site, probe: Probe) -> list[Step]:
 
 def component_steps(site: Site, platform: Platform) -> list[Step]:
     """Everything the components of every phase want on such a host; nothing is read for it."""
-    wanted = [Wanted(component, phase_of(component.path).name) for component in _components(site)]
+    wanted = [Wanted(component, phase_of(component.path).name) for component in components(site)]
     return build_steps(wanted, site, platform)
 
 
 def _own(site: Site) -> tuple[Resource, ...]:
-    lock = {"source": site.source, "kube": site.kube, "node": asdict(site.node)}
     return (
         File(INSTALLATION, f"{site.paths.state}\n"),
-        File(f"{site.paths.state}/site.lock", json.dumps(lock, indent=1) + "\n"),
+        File(lock_path(site), lock_text(site, components(site))),
     )
 
 

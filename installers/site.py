@@ -95,10 +95,18 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Everything a user can decide about one host. Unset fields take the defaults shown here."""
+    """Everything a user can decide about one host. Unset fields take the defaults shown here.
 
-    source: str = "debian"
-    kube: str = "kubernetes"
+    ``source`` and ``kube`` are "" until they are chosen, once per installation (``installers.choice``);
+    ``edition``, which set of versions that is, is chosen with them. ``places``: the base addresses of a
+    mirror, or the path of a bundle. ``pins``: digests a person vouches for (release-version-architecture, sha256).
+    """
+
+    source: str = ""
+    kube: str = ""
+    edition: str = ""
+    places: tuple[str, ...] = ()
+    pins: tuple[tuple[str, str], ...] = ()
     accept_eol: bool = False
     node: Node = field(default_factory=Node)
     network: Network = field(default_factory=Network)

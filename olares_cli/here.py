@@ -28,14 +28,18 @@ def probe() -> Probe:
 
 def site(session: Session, *, source: str = "", kube: str = "", accept_eol: bool = False) -> Site:
     """The site in the configuration file, with what the command line says laid over it."""
-    from installers.core.component.sitefile import KUBES, SOURCES, read_site
+    from installers.core.component.sitefile import KUBES, read_site, source_of
 
-    for option, given, known in (("--source", source, SOURCES), ("--kube", kube, KUBES)):
-        check_names(option, [given] if given else [], known)
+    check_names("--kube", [kube] if kube else [], KUBES)
     found = read_site(session.paths, names=verbs.names(PHASES))
+    try:
+        name, places = source_of(source) if source else (found.source, found.places)
+    except ValueError as error:
+        raise Failure("OLR-CLI-001", option="--source", value=source, hint=f"{error}") from error
     return replace(
         found,
-        source=source or found.source,
+        source=name,
+        places=places,
         kube=kube or found.kube,
         accept_eol=accept_eol or found.accept_eol,
     )

@@ -67,7 +67,7 @@ OLDEST = (4, 19)
 class KernelAge(BaseCheck):
     """The kernel is one that the engine is made for."""
 
-    source: str
+    edition: str
 
     id: ClassVar[str] = "kernel-version"
     title: ClassVar[str] = "Kernel version"
@@ -79,7 +79,7 @@ class KernelAge(BaseCheck):
         found = facts[KernelVersion()]
         said = ".".join(map(str, found))
         if found[:2] < OLDEST:
-            return Failed("OLR-PRE-065", {"found": said}, severity="warning" if self.source == "debian" else None)
+            return Failed("OLR-PRE-065", {"found": said}, severity="warning" if self.edition == "debian" else None)
         return Passed(said)
 
 
@@ -125,7 +125,7 @@ class NetfilterModules(BaseCheck):
 class CgroupVersion(BaseCheck):
     """Control groups of the version the engine takes: Kubernetes 1.35 and later refuse version 1."""
 
-    source: str
+    edition: str
 
     id: ClassVar[str] = "cgroup-version"
     title: ClassVar[str] = "Control group version"
@@ -137,7 +137,7 @@ class CgroupVersion(BaseCheck):
         mode = facts[CgroupMode()].mode
         if mode == "v2":
             return Passed("version 2")
-        if self.source != "debian":
+        if self.edition != "debian":
             return Failed("OLR-PRE-067", {})
         return Passed("version 1, which this Kubernetes takes")
 

@@ -73,6 +73,7 @@ def _wanted(site: Site, ours: frozenset[str] | Unknown) -> Wanted:
     return Wanted(
         source=site.source,
         kube=site.kube,
+        edition=site.edition,
         name=site.node.name,
         address=site.node.address,
         pods=site.network.pods,
@@ -89,6 +90,7 @@ def site_of(archive: Archive) -> Site:
     return Site(
         source=said.source,
         kube=said.kube,
+        edition=said.edition,
         node=Node(said.name, said.address),
         network=replace(
             Network(),

@@ -68,7 +68,7 @@ def _machine(site: Site) -> tuple[Check, ...]:
         Windows(),
         Systemd(),
         LinuxContainer(),
-        Distribution(site.source),
+        Distribution(site.edition),
         Processor(),
         WordSize(),
         Pages(),
@@ -99,10 +99,10 @@ def _software(site: Site) -> tuple[Check, ...]:
 
 def _kernel(site: Site) -> tuple[Check, ...]:
     return (
-        KernelAge(site.source),
+        KernelAge(site.edition),
         KernelFeatures(),
         NetfilterModules(),
-        CgroupVersion(site.source),
+        CgroupVersion(site.edition),
         ControlGroups(),
         KernelLimits(),
         KernelLog(),

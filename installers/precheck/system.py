@@ -44,7 +44,7 @@ class Systemd(BaseCheck):
 class Distribution(BaseCheck):
     """The distribution is one the source of the bits can be used on."""
 
-    source: str
+    edition: str
 
     id: ClassVar[str] = "distribution"
     title: ClassVar[str] = "Distribution"
@@ -55,7 +55,7 @@ class Distribution(BaseCheck):
     def judge(self, facts: Facts) -> Verdict:
         found = facts[OsRelease()]
         name = f"{found.name or found.id} {found.version}".strip()
-        if self.source == "debian" and (found.id, found.version) != ("debian", "12"):
+        if self.edition == "debian" and (found.id, found.version) != ("debian", "12"):
             return Failed("OLR-PRE-003", {"name": name})
         return Passed(name)
 

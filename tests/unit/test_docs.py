@@ -233,7 +233,7 @@ def test_readme_is_short_and_names_every_substitute_path_and_exit_code() -> None
     assert text.count("\n") <= 150 or "<!-- transcript -->" not in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     for path in (path for phase in PHASES for path in phase.components):
-        if found := load(path).manifest.substitute:
+        if found := load(path, "debian").edition.substitute:
             (row,) = [row for row in rows if row.startswith(f"| {found.name} | {found.stands_for} |")]
             assert not [lack for lack in found.lacks if lack not in row]
     paths = Paths()
@@ -290,8 +290,14 @@ def test_the_component_example_makes_the_steps_it_says(tmp_path: Path) -> None:
     assert said.phase in {phase.name for phase in PHASES}
     texts = tuple((path.name, path.read_text()) for path in (folder / "manifests").iterdir())
     # A recipe's name is a path below the package; an absolute one stands for itself.
-    component = Component(str(folder), _without_requires(said), lambda site, values: (), texts)
-    steps = build_steps([Wanted(component, said.phase)], Site(), Platform("bookworm", "amd64"))
+    made_of = said.edition("debian")
+    assert made_of
+    component = Component(str(folder), _without_requires(said), made_of, lambda site, values: (), texts)
+    steps = build_steps(
+        [Wanted(component, said.phase)],
+        Site(source="debian", edition="debian", kube="kubernetes"),
+        Platform("bookworm", "amd64"),
+    )
     keys = [step.resource.key for step in steps if step.phase == said.phase]
     assert "\n".join(keys) + "\n" in {b.text for b in blocks() if b.page == name_of(DEVELOP) and b.language == "text"}
 

@@ -93,7 +93,7 @@ def test_a_recorded_host_is_the_host(machine: Any, tmp_path: Path) -> None:  # n
     """Facts and verdicts of a simulated Debian, live and from what was written: the same but for its name."""
     machine.tree.file("/proc/sys/kernel/hostname", "quokka\n")
     machine.missing |= {"iptables-save", "ctr"}
-    site = Site(paths=Paths(state=str(tmp_path)))
+    site = Site(source="debian", edition="debian", kube="kubernetes", paths=Paths(state=str(tmp_path)))
     made = record(site, FakeProbe(machine), known(), made_with="a test")
     assert "quokka" not in made.text
     archive = decode(made.text, path="a test")
@@ -120,7 +120,7 @@ def test_problems_are_found_in_a_recording_as_on_the_host(machine: Any, tmp_path
     machine.tree.directory("/proc/812/fd")
     machine.tree.put("/proc/812/fd/5", "link", mode=0o777, content=b"socket:[4711]")
     machine.tree.put("/proc/812/fd/6", "link", mode=0o777, content=b"/home/mallory/diary")
-    site = Site(paths=Paths(state=str(tmp_path)))
+    site = Site(source="debian", edition="debian", kube="kubernetes", paths=Paths(state=str(tmp_path)))
     live = precheck(site, FakeProbe(machine))
     assert {"disk-free", "other-runtimes", "ports-free", "node-name"} <= {r.id for r in live if r.status == "failed"}
     made = record(site, FakeProbe(machine), known(), made_with="a test")
@@ -140,5 +140,10 @@ def test_a_recording_that_would_tell_who_it_is_of_is_not_made(
     machine.tree.file("/proc/sys/kernel/hostname", "quokka\n")
     monkeypatch.setattr("installers.core.host.scrub.way_for", lambda path: lambda scrubber, text: text)
     with pytest.raises(Failure, match="OLR-REC-005") as caught:
-        record(Site(paths=Paths(state=str(tmp_path))), FakeProbe(machine), known(), made_with="a test")
+        record(
+            Site(source="debian", edition="debian", kube="kubernetes", paths=Paths(state=str(tmp_path))),
+            FakeProbe(machine),
+            known(),
+            made_with="a test",
+        )
     assert "quokka" not in str(caught.value)

@@ -14,7 +14,7 @@ from installers.precheck.run import checks, result_of
 from installers.site import Site
 from tests.unit.core.cases import DATA, RecordedProbe, cases, fact_of, read_case, value_of
 
-CHECKS = {check.id: check for check in checks(Site())}
+CHECKS = {check.id: check for check in checks(Site(source="debian", edition="debian", kube="kubernetes"))}
 
 
 @pytest.mark.parametrize(("id", "name"), cases("prechecks"))
@@ -48,9 +48,9 @@ def test_check(id: str, name: str) -> None:
 
 
 def _site(row: dict[str, Any]) -> Site:
-    wrong = set(row) - {"source", "kube", "node", "network"}
+    wrong = set(row) - {"edition", "kube", "node", "network"}
     assert not wrong, f"unknown: {sorted(wrong)}"
-    return msgspec.convert(row, Site)
+    return msgspec.convert({"edition": "debian", "kube": "kubernetes"} | row, Site)
 
 
 def test_every_check_and_every_problem_has_a_case() -> None:
@@ -69,5 +69,5 @@ KEYS = ("about", "facts", "status", "detail", "site", "severity", "problem", "ad
 
 
 def test_ids_and_titles_are_each_used_once() -> None:
-    found = checks(Site())
+    found = checks(Site(source="debian", edition="debian", kube="kubernetes"))
     assert len({check.id for check in found}) == len({check.title for check in found}) == len(found)

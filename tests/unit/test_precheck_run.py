@@ -73,7 +73,7 @@ def machine() -> FakeMachine:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    return Site(paths=Paths(state=str(tmp_path)))
+    return Site(source="debian", edition="debian", kube="kubernetes", paths=Paths(state=str(tmp_path)))
 
 
 def results(machine: FakeMachine, site: Site) -> dict[str, CheckResult]:

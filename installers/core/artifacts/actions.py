@@ -67,6 +67,8 @@ class FetchArtifact(BaseAction):
     path: str
     cache: str
     state: str
+    places: tuple[str, ...] = ()
+    """Base addresses of a mirror; () means where the artifact is at home."""
 
     @property
     def target(self) -> str:
@@ -79,7 +81,7 @@ class FetchArtifact(BaseAction):
         return KeepCache(self.path)
 
     def execute(self, host: Host) -> Outcome:
-        where = (f"--cache={self.cache}", f"--state={self.state}")
+        where = (f"--cache={self.cache}", f"--state={self.state}", *(f"--place={place}" for place in self.places))
         _work(host, "fetch", self.name, self.sha256, *where, timeout=_FETCH)
         return DONE
 

@@ -24,7 +24,7 @@ _WAIT = 2 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a file must be: its path, sha256 in hex and size in bytes."""
+    """What a file must be: its path, sha256 in hex and size in bytes (0: unknown)."""
 
     path: Path
     sha256: str
@@ -166,7 +166,7 @@ def _wait(descriptor: int, told: Path, report: Report, *, name: str) -> None:
 def verify(record: Record) -> Held:
     """Compare a file with its record, reading it to the end."""
     try:
-        if record.path.stat().st_size != record.size:
+        if record.path.stat().st_size != (record.size or record.path.stat().st_size):
             return Held.DIFFERS
         return Held.GOOD if digest(record.path) == record.sha256 else Held.DIFFERS
     except (FileNotFoundError, NotADirectoryError):

@@ -17,6 +17,8 @@ class Registry(StrEnum):
 
     PYPI = "pypi"
     NPM = "npm"
+    RELEASE = "release"
+    """The project's own site: a file of ``upstream.yaml``."""
 
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,7 +30,7 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file of a package. ``size`` in bytes; ``integrity`` is npm's sha512 in its own notation."""
+    """One file of a package. ``size`` in bytes, 0: unknown; ``integrity`` is npm's sha512 in its own notation."""
 
     file: str
     size: int
@@ -52,13 +54,14 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Pinned(msgspec.Struct, frozen=True):
-    """An artifact as it is for one architecture."""
+    """An artifact as it is for one architecture. ``url``: where its project has it, for files of releases."""
 
     name: str
     registry: Registry
     package: str
     version: str
     file: File
+    url: str = ""
 
     @property
     def entry(self) -> str:

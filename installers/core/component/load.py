@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.resources import files
 
 from installers.core.artifacts.recipes import Planned, plan
-from installers.core.component.manifest import Manifest, parse
+from installers.core.component.manifest import Edition, Manifest, parse
 from installers.core.component.values import Values
 from installers.core.model import Resource
 from installers.site import Site
@@ -19,10 +19,14 @@ Resources = Callable[[Site, Values], Iterable[Resource]]
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A system: ``path`` is its folder below ``installers``, ``name`` the folder's own name."""
+    """A system: ``path`` is its folder below ``installers``, ``name`` the folder's own name.
+
+    ``edition``: what it is made of here; empty where it does not exist in the edition asked for.
+    """
 
     path: str
     manifest: Manifest
+    edition: Edition
     resources: Resources
     manifests: tuple[tuple[str, str], ...] = field(repr=False)
 
@@ -41,8 +45,8 @@ def _none(site: Site, values: Values) -> Iterable[Resource]:
 
 
 @cache
-def load(path: str) -> Component:
-    """The component in ``installers/PATH``; raises ``FileNotFoundError`` when there is none."""
+def load(path: str, edition: str) -> Component:
+    """The component in ``installers/PATH`` in an edition; ``FileNotFoundError`` when there is no such component."""
     package = f"installers.{path.replace('/', '.')}"
     folder = files("installers").joinpath(path)
     manifest = parse(folder.joinpath("component.yaml").read_bytes())
@@ -54,4 +58,4 @@ def load(path: str) -> Component:
     if directory.is_dir():
         names = sorted(entry.name for entry in directory.iterdir() if entry.name.endswith(".yaml"))
         manifests = [(name, directory.joinpath(name).read_text()) for name in names]
-    return Component(path, manifest, resources, tuple(manifests))
+    return Component(path, manifest, manifest.edition(edition) or Edition(version=""), resources, tuple(manifests))

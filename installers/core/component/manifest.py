@@ -6,8 +6,6 @@ from typing import Any
 
 import msgspec
 
-from installers.core.model import Footprint
-
 
 class Substitute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"stands_for": "for"}):
     """A system that stands in for another which the source does not carry, and what it cannot do."""
@@ -48,30 +46,52 @@ class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rollouts: tuple[RolloutSpec, ...] = ()
 
 
+class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a component is made of in one edition: Debian's packages, or the upstream projects' releases.
+
+    images: recipes of images we assemble (``image/recipe.yaml``). builds: the same for programs built
+    from source. provides: what a Debian package brings. releases: files of upstream releases.
+    references: images a registry serves, by the name the manifests know them by.
+    """
+
+    version: str
+    provides: dict[str, Provided] = {}
+    builds: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    releases: tuple[str, ...] = ()
+    references: dict[str, str] = {}
+    substitute: Substitute | None = None
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``component.yaml``. ``data``: "keep" when its volumes hold user data, else "none".
 
-    images: names of image recipes (``image/NAME.yaml`` or ``image/recipe.yaml`` for the component's own
-    name). builds: the same for programs built from source (``build/recipe.yaml``). publishes: values
-    other components may use. binaries: files of builds that go onto the host, path by ``build:file``.
+    engines: the Kubernetes engines it belongs to; () means all. includes: systems it brings along, which
+    count for the ``requires`` of others. publishes: values other components may use. debian, upstream:
+    the editions it exists in; without the chosen one it is left out.
     """
 
     title: str
     summary: str
-    version: str
     phase: str
+    engines: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
-    provides: dict[str, Provided] = {}
-    artifacts: tuple[str, ...] = ()
-    builds: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()
+    includes: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
     secrets: tuple[SecretSpec, ...] = ()
     data: str = "none"
     publishes: dict[str, str] = {}
     health: Health = Health()
-    footprint: Footprint = Footprint()
-    substitute: Substitute | None = None
+    debian: Edition | None = None
+    upstream: Edition | None = None
+
+    def belongs_to(self, kube: str) -> bool:
+        """Whether it is a part of installations with this engine."""
+        return not self.engines or kube in self.engines
+
+    def edition(self, name: str) -> Edition | None:
+        """What it is made of in an edition, None where it has no such."""
+        return {"debian": self.debian, "upstream": self.upstream}.get(name)
 
 
 def parse(text: bytes) -> Manifest:

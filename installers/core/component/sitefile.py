@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from yaml import Mark, MarkedYAMLError
     from yaml import Node as YamlNode
 
-SOURCES = ("debian",)
+SOURCES = ("upstream", "mirror", "debian")
 """Where this version can take the bits from."""
 
-KUBES = ("kubernetes",)
+KUBES = ("k3s", "kubernetes")
 """The Kubernetes engines this version can install."""
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -86,9 +86,37 @@ def _is_range(value: str) -> str:
         return "an IPv4 range looks like 10.96.0.0/16"
 
 
+def source_of(text: str) -> tuple[str, tuple[str, ...]]:
+    """A source and its places, from NAME or mirror:ADDRESS[,ADDRESS]. ``ValueError`` with a hint otherwise."""
+    name, colon, rest = text.partition(":")
+    if name not in SOURCES:
+        raise ValueError(_one_of(name, SOURCES))
+    places = tuple(place.strip() for place in rest.split(",")) if colon else ()
+    if name != "mirror" and colon:
+        raise ValueError(f"{name} takes nothing after it")
+    if name == "mirror" and not all(place.startswith(("http://", "https://")) for place in places or ("",)):
+        raise ValueError("a mirror is named with its address: mirror:https://mirror.lan/olares")
+    return name, places
+
+
+def _is_source(value: str) -> str:
+    try:
+        source_of(value)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+_PIN = re.compile(r"[0-9a-f]{64}")
+
 KEYS: Mapping[str, Key | Mapping[str, Key]] = {
-    "source": Key("text", "Where the bits come from.", choices=SOURCES),
-    "kube": Key("text", "The Kubernetes engine.", choices=KUBES),
+    "source": Key(
+        "text",
+        "Where the bits come from: upstream, mirror:ADDRESS[,ADDRESS], debian. Default: upstream; in machines debian.",
+        _is_source,
+    ),
+    "kube": Key("text", "The Kubernetes engine. Default: k3s, from the source debian kubernetes.", choices=KUBES),
+    "pins": Key("digests", "sha256 you vouch for, by release-version-architecture, where none is pinned."),
     "accept_eol": Key("truth", "Accept Debian's Kubernetes on a real host although upstream has ended its support."),
     "node": {
         "name": Key("text", "The node's name in the cluster; default: the host name.", _is_name),
@@ -103,7 +131,12 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
     "skip": Key("names", "Phases and components to leave out."),
 }
 
-_TYPES = {"text": "text", "truth": "true or false", "names": "a list of names"}
+_TYPES = {
+    "text": "text",
+    "truth": "true or false",
+    "names": "a list of names",
+    "digests": "names with sha256 digests in hex",
+}
 
 
 def read_site(paths: Paths, *, names: Mapping[str, tuple[str, ...]]) -> Site:
@@ -171,6 +204,8 @@ class _Reader:
         if root is None:
             return Site()
         values = self._section(root, KEYS, "")
+        if "source" in values:
+            values["source"], values["places"] = source_of(values["source"])
         network = Network(**values.pop("network", {}))
         node = Node(**values.pop("node", {}))
         # Values are held against each other only when each is possible by itself: one mistake, one problem.
@@ -218,6 +253,8 @@ class _Reader:
         kind = node.tag.removeprefix("tag:yaml.org,2002:")
         if key.type == "names" and isinstance(node, yaml.SequenceNode):
             yield tuple(dict.fromkeys(self._names(node, full)))
+        elif key.type == "digests" and isinstance(node, yaml.MappingNode):
+            yield tuple(self._digests(node, full))
         elif key.type == "truth" and kind == "bool":
             yield str(node.value).lower() in ("true", "yes", "on")
         elif key.type == "text" and kind == "str":
@@ -231,6 +268,15 @@ class _Reader:
             quoted = kind in ("int", "float", "bool", "timestamp") and key.type == "text"
             hint = f'put it in quotes: "{node.value}"' if quoted else ""
             self._refuse(node.start_mark, f"{full} must be {_TYPES[key.type]}, not {_KINDS.get(kind, kind)}", hint)
+
+    def _digests(self, node: YamlNode, full: str) -> Iterator[tuple[str, str]]:
+        for name, value in node.value:
+            digest = str(value.value).lower()
+            if _PIN.fullmatch(digest):
+                yield str(name.value), digest
+            else:
+                hint = "64 hex digits, as `olares-cli index refresh` prints them"
+                self._refuse(value.start_mark, f"{full}.{name.value} is no sha256", hint)
 
     def _names(self, node: YamlNode, full: str) -> Iterator[str]:
         import yaml
@@ -317,6 +363,7 @@ def json_schema() -> dict[str, Any]:
             "text": {"type": "string"},
             "truth": {"type": "boolean"},
             "names": {"type": "array", "items": {"type": "string"}},
+            "digests": {"type": "object", "additionalProperties": {"type": "string", "pattern": _PIN.pattern}},
         }
         choices = {"enum": list(key.choices)} if key.choices else {}
         return {**types[key.type], "description": key.about, **choices}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from installers.core.artifacts.index import Pinned
 from installers.core.artifacts.recipes import Planned
+from installers.core.artifacts.releases import released
 from installers.core.component.load import Component
 from installers.core.component.values import Platform, Values
 from installers.core.errors import Failure
@@ -48,18 +50,24 @@ def build_steps(wanted: Sequence[Wanted], site: Site, platform: Platform) -> lis
     """
     _check_requires(wanted)
     published = {one.component.name: one.component.manifest.publishes for one in wanted}
-    recipes = _Recipes(platform)
-    chains = [(one, list(_resources(one.component, site, recipes, published))) for one in wanted]
+    recipes, releases = _Recipes(platform), _Releases(site, platform)
+    chains = [(one, list(_resources(one.component, site, recipes, releases, published))) for one in wanted]
     packages = _packages(chains)
     binaries = [resource for _, chain in chains for resource in chain if isinstance(resource, Binary)]
-    steps: list[Step] = [*recipes.steps(site, binaries), *packages.steps]
+    steps: list[Step] = [*recipes.steps(site, binaries), *releases.steps(binaries), *packages.steps]
     ends: dict[str, frozenset[str]] = {}
     imported: list[str] = []
+    brought = _brought(wanted)
     for one, chain in chains:
-        before = frozenset().union(*(ends[name] for name in one.component.manifest.requires))
+        before = frozenset().union(*(ends[brought.get(name, name)] for name in one.component.manifest.requires))
         before |= packages.key_of.get(one.phase, frozenset())
         steps += _chain(one, chain, before, ends, imported)
     return steps
+
+
+def _brought(wanted: Sequence[Wanted]) -> dict[str, str]:
+    """The component a system comes inside of, for those that bring others along."""
+    return {name: one.component.name for one in wanted for name in one.component.manifest.includes}
 
 
 def _check_requires(wanted: Sequence[Wanted]) -> None:
@@ -69,7 +77,7 @@ def _check_requires(wanted: Sequence[Wanted]) -> None:
         missing = [name for name in one.component.manifest.requires if name not in seen]
         if missing:
             raise Failure("OLR-PLAN-001", component=one.component.name, missing=", ".join(missing))
-        seen.add(one.component.name)
+        seen.update((one.component.name, *one.component.manifest.includes))
 
 
 class _Recipes:
@@ -117,6 +125,31 @@ class _Recipes:
             yield OnlyFor(Fetched(pin, site.paths), users(built.planned.name))
 
 
+class _Releases:
+    """Files of upstream releases, each fetched once, however many components use it."""
+
+    def __init__(self, site: Site, platform: Platform) -> None:
+        self.site = site
+        self.arch = platform.arch
+        self._pins: dict[str, tuple[Pinned, str]] = {}
+
+    def of(self, component: Component) -> dict[str, Pinned]:
+        vouched = dict(self.site.pins)
+        pins = {name: released(name, arch=self.arch, vouched=vouched) for name in component.edition.releases}
+        for name, pin in pins.items():
+            self._pins.setdefault(name, (pin, component.name))
+        return pins
+
+    def steps(self, binaries: Sequence[Binary]) -> list[Step]:
+        """A background step for each, which nothing holds up."""
+        found = []
+        for pin, owner in self._pins.values():
+            installed = tuple((one.path, one.name) for one in binaries if one.source == pin)
+            fetched = Fetched(pin, self.site.paths, installed, self.site.places)
+            found.append(Step(fetched, owner, ARTIFACTS, background=True))
+        return found
+
+
 def _closure(planned: Planned) -> frozenset[str]:
     """The names of a recipe and of all it is made of."""
     return frozenset({planned.name}).union(*(_closure(used) for used in planned.uses))
@@ -132,16 +165,22 @@ def _made_of(resource: BaseResource, site: Site) -> frozenset[str]:
 
 
 def _resources(
-    component: Component, site: Site, recipes: _Recipes, published: Mapping[str, Mapping[str, str]]
+    component: Component,
+    site: Site,
+    recipes: _Recipes,
+    releases: _Releases,
+    published: Mapping[str, Mapping[str, str]],
 ) -> Iterator[Resource]:
     """A component's own chain."""
-    manifest = component.manifest
-    builds = {name: recipes.of(component, name) for name in manifest.builds}
-    images = {name: recipes.of(component, name) for name in manifest.images}
+    manifest, edition = component.manifest, component.edition
+    builds = {name: recipes.of(component, name) for name in edition.builds}
+    images = {name: recipes.of(component, name) for name in edition.images}
+    assembled = {name.rpartition("/")[2]: planned.recipe.reference for name, planned in images.items()}
     values = Values(
         platform=recipes.platform,
-        images={name.rpartition("/")[2]: planned.recipe.reference for name, planned in images.items()},
+        images=edition.references | assembled,
         builds=builds,
+        releases=releases.of(component),
         published=published,
     )
     for secret in manifest.secrets:
@@ -157,7 +196,8 @@ def _resources(
 
 
 def _providing(packages: Packages, component: Component) -> Packages:
-    rows = [component.manifest.provides[name] for name in packages.names if name in component.manifest.provides]
+    provides = component.edition.provides
+    rows = [provides[name] for name in packages.names if name in provides]
     return packages.providing(
         Provides(
             units=tuple(unit for row in rows for unit in row.units),

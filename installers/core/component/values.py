@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from installers.core.artifacts.index import Pinned
 from installers.core.artifacts.recipes import Planned
 from installers.core.model import Secret
 
@@ -22,11 +23,13 @@ class Values:
     """Values for one component. ``images``: reference by recipe name. ``published``: by component and name.
 
     ``builds``: planned recipes of programs by name, for resources that put their files on the host.
+    ``releases``: files of upstream releases by name, for the same.
     """
 
     platform: Platform
     images: Mapping[str, str] = field(default_factory=dict)
     builds: Mapping[str, Planned] = field(default_factory=dict)
+    releases: Mapping[str, Pinned] = field(default_factory=dict)
     published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def secret(self, name: str, encoding: str = "plain") -> str:

@@ -19,11 +19,11 @@ class Held(StrEnum):
 
 
 def held(probe: Probe, path: str, *, sha256: str, size: int) -> Held:
-    """Compare one file with its record; reads it to the end when the size is right."""
+    """Compare one file with its record; reads it to the end when the size is right (0: unknown)."""
     stat = probe.stat(path)
     if stat is None:
         return Held.ABSENT
-    if not stat.is_file or stat.size != size or probe.digest(path) != sha256:
+    if not stat.is_file or stat.size != (size or stat.size) or probe.digest(path) != sha256:
         return Held.DIFFERS
     return Held.GOOD
 

@@ -70,6 +70,7 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
 
     source: str = "debian"
     kube: str = "kubernetes"
+    edition: str = "debian"
     name: str = ""
     address: str = ""
     pods: str = ""

@@ -8,13 +8,14 @@ from typing import Any
 
 from installers.core.artifacts.actions import BuildRecipe, FetchArtifact, InstallBinary
 from installers.core.artifacts.cache import Cache
-from installers.core.artifacts.index import Pinned
+from installers.core.artifacts.index import Pinned, Registry, architecture
 from installers.core.artifacts.recipes import Planned
+from installers.core.artifacts.releases import record_name
 from installers.core.facts.artifacts import Built as Record
 from installers.core.facts.artifacts import BuiltEntry, BuiltRecord, CacheEntry, Held
 from installers.core.facts.files import PathInfo, PathState
 from installers.core.facts.images import ContainerImages
-from installers.core.model import Action, Change, Decision, Deferred, Fact, Facts, May, Satisfied
+from installers.core.model import Action, Blocked, Change, Decision, Deferred, Fact, Facts, May, Satisfied
 from installers.core.resources.base import BaseResource
 from installers.site import Paths
 
@@ -40,17 +41,24 @@ def built_path(planned: Planned, paths: Paths, *, file: str) -> str:
     return f"{built_entry(planned, paths).folder}/{file}"
 
 
+def contents(pin: Pinned, paths: Paths) -> BuiltRecord:
+    """The fact about what the ledger says is in a release's archive."""
+    cache = Cache(Path(paths.cache), Path(paths.built))
+    return BuiltRecord(str(cache.record_path(record_name(pin.name), pin.file.sha256)))
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched(BaseResource):
-    """A package of the index in the cache: a background step without predecessors.
+    """A package of the index, or a release's file, in the cache: a background step without predecessors.
 
     ``installed``: where its programs go (path, member). While all of them are there as they should
-    be, the cache may be empty.
+    be, the cache may be empty. ``places``: base addresses of a mirror.
     """
 
     pin: Pinned
     paths: Paths
     installed: tuple[tuple[str, str], ...] = ()
+    places: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -60,19 +68,39 @@ class Fetched(BaseResource):
     def entry(self) -> CacheEntry:
         return CacheEntry(f"{self.paths.cache}/{self.pin.entry}", self.pin.file.sha256, self.pin.file.size)
 
+    @property
+    def _unlisted(self) -> bool:
+        """Whether what is in it is known only once it was fetched."""
+        return self.pin.registry is Registry.RELEASE and any(member for _, member in self.installed)
+
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (self.entry, *(PathInfo(path) for path, _ in self.installed))
+        record = (contents(self.pin, self.paths),) if self._unlisted else ()
+        return (*record, self.entry, *(PathInfo(path) for path, _ in self.installed))
 
     def decide(self, facts: Facts) -> Decision:
-        wanted = {path: self.pin.member(name).sha256 for path, name in self.installed}
-        if _in_place(facts, wanted):
+        pin, paths = self.pin, self.paths
+        if not pin.file.sha256:
+            return Blocked("OLR-ART-018", {"release": pin.name, "version": pin.version, "arch": architecture()})
+        record = facts[contents(pin, paths)] if self._unlisted else None
+        known = record is not None or not self._unlisted
+        if known and _in_place(facts, {path: digest_of(pin, name, record) for path, name in self.installed}):
             return Satisfied("installed already")
         state = facts[self.entry]
-        if state is Held.GOOD:
+        if known and state is Held.GOOD:
             return Satisfied("in the cache")
-        pin, paths = self.pin, self.paths
-        action = FetchArtifact(pin.name, pin.version, pin.file.sha256, self.entry.path, paths.cache, paths.state)
-        return Change((action,), _WHY[state], {self.entry: Held.GOOD})
+        where = (self.entry.path, paths.cache, paths.state, self.places)
+        action = FetchArtifact(pin.name, pin.version, pin.file.sha256, *where)
+        why = _WHY.get(state, "what is in it is not recorded")
+        return Change((action,), why, {self.entry: Held.GOOD})
+
+
+def digest_of(pin: Pinned, name: str, record: Record | None) -> str:
+    """sha256 of a fetched file's member ("": of the file itself), as the index or the ledger has it; "" if neither."""
+    if pin.registry is not Registry.RELEASE:
+        return pin.member(name).sha256
+    if not name:
+        return pin.file.sha256
+    return next((file.sha256 for file in record.files if file.name == name), "") if record else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +152,14 @@ class Built(BaseResource):
 
 @dataclass(frozen=True, slots=True)
 class Binary(BaseResource):
-    """A program at a path: a pinned member of a fetched package, or a file a recipe makes. Owned by root."""
+    """A program at a path, owned by root: a pinned member of a fetched package, a file a recipe makes, or a
+    release's file. ``name``: of the member or file; of a release's archive the path inside, "" for the file itself.
+    """
 
     path: str
     source: Pinned | Planned
     paths: Paths
-    name: str
+    name: str = ""
     mode: int = 0o755
 
     @property
@@ -141,21 +171,39 @@ class Binary(BaseResource):
         """The key of the step that puts its source into the cache."""
         return (f"{'fetched' if isinstance(self.source, Pinned) else 'built'}:{self.source.name}",)
 
+    @property
+    def _record(self) -> BuiltRecord | None:
+        """Where its digest stands when the index does not have it."""
+        if isinstance(self.source, Planned):
+            return built_record(self.source, self.paths)
+        in_archive = self.source.registry is Registry.RELEASE and self.name
+        return contents(self.source, self.paths) if in_archive else None
+
     def needs(self) -> tuple[Fact[Any], ...]:
-        if isinstance(self.source, Pinned):
-            return (PathInfo(self.path),)
-        return (PathInfo(self.path), built_record(self.source, self.paths))
+        return (PathInfo(self.path), self._record) if self._record else (PathInfo(self.path),)
 
     def decide(self, facts: Facts) -> Decision:
-        if isinstance(self.source, Pinned):
-            member, path = self.source.member(self.name), f"{self.paths.cache}/{self.source.entry}"
-            return self._compare(facts, InstallBinary(self.path, path, member.path, member.sha256, self.mode))
-        path = built_path(self.source, self.paths, file=self.name)
-        record = facts[built_record(self.source, self.paths)]
-        if record is None:
-            until = f"{self.source.recipe.title} is built"
-            return Deferred(until, (May(InstallBinary.kind, self.path),))
-        return self._compare(facts, InstallBinary(self.path, path, "", record.file(self.name).sha256, self.mode))
+        record: Record | None = facts[self._record] if self._record else None
+        if self._record and record is None:
+            what = f"{self.source.recipe.title} is built" if isinstance(self.source, Planned) else self._fetched
+            return Deferred(what, (May(InstallBinary.kind, self.path),))
+        if isinstance(self.source, Planned):
+            path = built_path(self.source, self.paths, file=self.name)
+            digest = record.file(self.name).sha256 if record else ""
+            return self._compare(facts, InstallBinary(self.path, path, "", digest, self.mode))
+        pin = self.source
+        if not pin.file.sha256:
+            return Deferred(self._fetched, (May(InstallBinary.kind, self.path),))
+        inside = self.name if pin.registry is Registry.RELEASE else pin.member(self.name).path
+        digest = digest_of(pin, self.name, record)
+        if not digest:
+            return Blocked("OLR-ART-020", {"release": pin.name, "version": pin.version, "member": inside})
+        source = f"{self.paths.cache}/{pin.entry}"
+        return self._compare(facts, InstallBinary(self.path, source, inside, digest, self.mode))
+
+    @property
+    def _fetched(self) -> str:
+        return f"{self.source.name} is fetched"
 
     def _compare(self, facts: Facts, action: InstallBinary) -> Decision:
         wanted = PathState("file", self.mode, digest=action.sha256)

@@ -166,7 +166,10 @@ def test_a_plan_that_cannot_be_saved(run: Run, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("install", "--phase", "plattform"), "--phase plattform: there is no such name (did you mean platform?)"),
-        (("plan", "--source", "upstrem"), "--source upstrem: there is no such name (known: debian)"),
+        (
+            ("plan", "--source", "upstrem"),
+            "--source upstrem: there is no such name (possible: upstream, mirror, debian)",
+        ),
         (("precheck", "--waive", "OLR-X"), "--waive OLR-X: there is no such name (known: )"),
         (("explain", "OLR-CLI-999"), "there is no error OLR-CLI-999"),
     ],

@@ -208,6 +208,19 @@ def _credentials(parts: urllib.parse.SplitResult, header: str = "Authorization")
     return {header: f"Basic {base64.b64encode(text.encode()).decode()}"}
 
 
+def length(line: Line, url: str) -> int:
+    """How many bytes a place says its file has, by asking for the first; raises ``BROKEN`` or ``ValueError``."""
+    answer = line.get(url, {"Range": "bytes=0-0"})
+    try:
+        if answer.status == 206:
+            return int(answer.header("Content-Range").rpartition("/")[2])
+        if answer.status == 200:
+            return int(answer.header("Content-Length"))
+        raise ValueError(f"it answered {answer.status}")
+    finally:
+        answer.close()
+
+
 def proxy_for(url: str) -> urllib.parse.SplitResult | None:
     """The proxy the environment names for an address (http_proxy, https_proxy, all_proxy, no_proxy), None without one.
 

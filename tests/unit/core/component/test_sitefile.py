@@ -25,7 +25,8 @@ def test_every_case_has_both_halves() -> None:
 
 def expected_site(given: dict[str, Any]) -> Site:
     nested = {"node": Node(**given.pop("node", {})), "network": Network(**given.pop("network", {}))}
-    return Site(**given | nested | {"skip": tuple(given.pop("skip", ()))})
+    several = {name: tuple(given.pop(name, ())) for name in ("skip", "places")}
+    return Site(**given | nested | several | {"pins": tuple(given.pop("pins", {}).items())})
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
@@ -73,7 +74,9 @@ def test_a_missing_file_is_fine_only_at_the_default_place(tmp_path: Path, monkey
 
 def test_keys_and_site_are_the_same_words() -> None:
     fields = asdict(Site())
-    del fields["paths"]
+    # Two follow from `source`.
+    for name in ("paths", "edition", "places"):
+        del fields[name]
     assert set(KEYS) == set(fields)
     for name, inner in fields.items():
         keys = KEYS[name]

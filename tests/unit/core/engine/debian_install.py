@@ -27,7 +27,7 @@ DATA = Path(__file__).parents[3] / "data/engine"
 def steps() -> tuple[Step, ...]:
     """Every component of ``installers/phases.py``, as ``install.py`` makes steps of them."""
     probe = FakeProbe(debian12())
-    site = resolve(Site(), probe)
+    site = resolve(Site(source="debian"), probe)
     return tuple(_steps(Options(site), site, probe))
 
 

@@ -26,7 +26,7 @@ SITE = Site(
 
 
 def resources(path: str) -> list[Any]:
-    component = load(path)
+    component = load(path, "debian")
     alone = replace(component, manifest=msgspec.structs.replace(component.manifest, requires=()))
     return [step.resource for step in build_steps([Wanted(alone, "services")], SITE, Platform("bookworm", "amd64"))]
 
@@ -47,7 +47,7 @@ def containers(path: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("path", COMPONENTS)
 @pytest.mark.parametrize("arch", ["amd64", "arm64"])
 def test_the_image_is_made_of_pinned_wheels(path: str, arch: str) -> None:
-    planned = load(path).recipe("image", release="bookworm", arch=arch)
+    planned = load(path, "debian").recipe("image", release="bookworm", arch=arch)
     library = next(one for one in planned.uses if one.name == "infrastructure/coredns/library")
     assert {"lightkube", "httpx2", "msgspec"} <= {pin.name for pin in library.pins}
     uid, _, gid = planned.recipe.user.partition(":")
@@ -61,7 +61,7 @@ def test_manifests_are_complete(path: str) -> None:
     for item in objects(path):
         assert ("namespace" in item["metadata"]) == (item["kind"] not in CLUSTER_WIDE), item["metadata"]
         assert all(port["protocol"] for port in item.get("spec", {}).get("ports", ()))
-    reference = load(path).recipe("image", release="bookworm", arch="amd64").recipe.reference
+    reference = load(path, "debian").recipe("image", release="bookworm", arch="amd64").recipe.reference
     assert containers(path)
     for one in containers(path):
         assert (one["image"], one["imagePullPolicy"]) == (reference, "Never")

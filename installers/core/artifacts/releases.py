@@ -1,0 +1,107 @@
+"""Files of upstream releases into the cache, from the project's own site or from a mirror."""
+
+from __future__ import annotations
+
+import tarfile
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from hashlib import file_digest
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import quote
+
+from installers.core.artifacts.cache import Cache, Record, verify
+from installers.core.artifacts.fetch import BROKEN, HttpLine, Wanted, fetch
+from installers.core.artifacts.fetch.line import length
+from installers.core.artifacts.index import File, Pinned, Registry, architecture
+from installers.core.artifacts.report import Report
+from installers.core.artifacts.upstream import upstream
+from installers.core.errors import Failure
+from installers.core.facts.artifacts import Built, BuiltFile, Held
+
+MARGIN = 64 << 20
+"""Bytes of disk asked for beyond the file itself."""
+
+MOST = 4 << 30
+"""Bytes a release's file may have at most: what a place says of its size is believed up to this."""
+
+
+def released(name: str, *, arch: str = "", vouched: Mapping[str, str] = MappingProxyType({})) -> Pinned:
+    """A release's file for an architecture (default: this machine's).
+
+    ``vouched``: digests a person vouches for, by release-version-architecture: they count where none is pinned.
+    ``OLR-ART-015``: there is no such release; ``OLR-ART-001``: not for this architecture.
+    """
+    arch = arch or architecture()
+    known = upstream().releases
+    if name not in known:
+        raise Failure("OLR-ART-015", release=name, known=", ".join(known))
+    release = known[name]
+    if arch not in release.files:
+        raise Failure("OLR-ART-001", artifact=name, arch=arch)
+    digest = release.files[arch].sha256 or vouched.get(f"{name}-{release.version}-{arch}", "")
+    file = File(release.name(arch), 0, digest)
+    return Pinned(name, Registry.RELEASE, name, release.version, file, release.url(arch))
+
+
+def record_name(name: str) -> str:
+    """Under which a release's contents stand in the ledger."""
+    return f"release/{name}"
+
+
+def fetched_release(pin: Pinned, *, places: Iterable[str], cache: Cache, report: Report) -> Path:
+    """A release's file in the cache and its members in the ledger. ``places``: of a mirror, else the project's own."""
+    path = cache.root / pin.entry
+    record = Record(path, pin.file.sha256, 0)
+    with cache.lock(pin.entry.replace("/", "-"), report) as told:
+        state = verify(record)
+        if state is Held.DIFFERS:
+            where = cache.aside(path)
+            told(0, 0, "bytes", f"{pin.name} was not what the index says; kept aside as {where}, fetched again")
+        if state is not Held.GOOD:
+            _fetch(pin, tuple(f"{place.rstrip('/')}/{quote(pin.entry)}" for place in places) or (pin.url,), cache, told)
+        if cache.recorded(record_name(pin.name), pin.file.sha256) is None:
+            files = members(path)
+            cache.record(Built(record_name(pin.name), pin.file.sha256, files, 0.0, time.time()))
+        return path
+
+
+def _fetch(pin: Pinned, urls: tuple[str, ...], cache: Cache, report: Report) -> None:
+    """From all places that agree on a size; of several sizes only one can give the digest."""
+    sizes: dict[int, list[str]] = {}
+    silent: list[str] = []
+    with closing(HttpLine()) as line:
+        for url in urls:
+            try:
+                sizes.setdefault(length(line, url), []).append(url)
+            except (*BROKEN, ValueError) as error:
+                silent.append(f"{url}: {error}")
+    if not sizes:
+        raise Failure("OLR-ART-019", artifact=pin.name, reason="; ".join(silent))
+    for number, (size, agreed) in enumerate(sizes.items(), 1):
+        if size > MOST:
+            raise Failure("OLR-ART-004", artifact=pin.name, reason=f"it is said to have {size} bytes")
+        cache.reserve(size + MARGIN, where=cache.root)
+        try:
+            fetch(tuple(agreed), Wanted(pin.name, size, pin.file.sha256), to=cache.root / pin.entry, report=report)
+        except Failure:
+            if number == len(sizes):
+                raise
+        else:
+            return
+
+
+def members(path: Path) -> tuple[BuiltFile, ...]:
+    """The regular files of an archive with their digests; () for a file that is no archive."""
+    if not tarfile.is_tarfile(path):
+        return ()
+    found = []
+    with tarfile.open(path) as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.isreg() else None
+            if content is not None:
+                with content:
+                    digest = file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
+                found.append(BuiltFile(member.name.removeprefix("./"), digest, member.size))
+    return tuple(found)
