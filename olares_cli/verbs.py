@@ -37,7 +37,24 @@ class Substitute(Protocol):
     def lacks(self) -> tuple[str, ...]: ...
 
 
+class LeftOut(Protocol):
+    """A component the installation goes without."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def why(self) -> str: ...
+
+
 class Plan(Protocol):
+    @property
+    def site(self) -> Site:
+        """With every choice made."""
+
+    @property
+    def left_out(self) -> Sequence[LeftOut]: ...
     @property
     def items(self) -> Sequence[Planned]: ...
     @property

@@ -11,7 +11,8 @@ from olares_cli.ui.amounts import counted
 from olares_cli.ui.text import Line, Span, Table, line
 
 if TYPE_CHECKING:
-    from olares_cli.verbs import Plan, Substitute
+    from installers.site import Site
+    from olares_cli.verbs import LeftOut, Plan, Substitute
 
 Block = Line | Table
 
@@ -31,7 +32,19 @@ def plan_page(plan: Plan, *, verbosity: int = 0) -> list[Block]:
             component = item.step.component
             page.append(line(f"  {component}"))
         page += rows
-    return [*page, *substitute_lines(plan.substitutes), *([line()] if page else []), totals(plan)]
+    notes = [*substitute_lines(plan.substitutes), *_left_out_lines(plan.left_out)]
+    return [*page, *notes, *([line()] if page or notes else []), _choices(plan.site), totals(plan)]
+
+
+def _choices(site: Site) -> Line:
+    """Where everything comes from; two words that decide the rest of the page."""
+    places = f" ({', '.join(site.places)})" if site.places else ""
+    return line(f"Source {site.source}{places}, engine {site.kube}.")
+
+
+def _left_out_lines(rows: Iterable[LeftOut]) -> list[Block]:
+    found: list[Block] = [line(f"  {row.title}: {row.why}") for row in rows]
+    return [line(), line(Span("Left out", "strong")), *found] if found else []
 
 
 def _decision_rows(key: str, decision: Decision, *, verbosity: int) -> Iterable[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -67,6 +68,12 @@ def fresh() -> Iterator[Fresh]:
     """A machine that was just made, with a picture of all that is on it."""
     if missing := lacking():
         pytest.skip("; ".join(missing))
+    alone = (ROOT / "build/e2e.lock").open("w")
+    try:
+        # A second run would take the first one's machine for a leftover.
+        fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pytest.exit("another run of e2e is under way in this tree", returncode=2)
     assert list(WHEELS.glob("olares-*.whl")), "no wheels: make wheelhouse"
     name = os.environ.get(KEPT, "")
     inside = Inside(name or "e2e")

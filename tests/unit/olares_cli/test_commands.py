@@ -73,6 +73,10 @@ platform
 Substitutes
   redis for kvrocks: lacks storage beyond memory, replication slots
 
+Left out
+  NATS: it does not exist in the edition upstream yet
+
+Source mirror (https://mirror.lan/olares), engine k3s.
 Plan: 3 changes, 1 decided later.
 """
 
@@ -115,7 +119,10 @@ def test_plan_on_a_terminal_has_the_same_words_in_colour(run: Run, terminal: Non
 def test_nothing_to_do_is_exit_code_0(run: Run, verbs: Verbs) -> None:
     verbs.planned = Plan()
     ended = run("plan")
-    assert (ended.code, ended.out) == (0, "Nothing to do: everything is as it should be.\n")
+    assert (ended.code, ended.out) == (
+        0,
+        "Source debian, engine kubernetes.\nNothing to do: everything is as it should be.\n",
+    )
 
 
 def test_a_blocked_plan_names_the_failure_and_is_exit_code_4(run: Run, verbs: Verbs) -> None:
@@ -125,7 +132,7 @@ def test_a_blocked_plan_names_the_failure_and_is_exit_code_4(run: Run, verbs: Ve
     assert ended.out == (
         "infrastructure\n  etcd\n"
         "    ! a:b: there is nobody to ask: this is not a terminal [OLR-CLI-004]\n"
-        "        say so beforehand: add --yes\n\nPlan: 0 changes, 1 blocked.\n"
+        "        say so beforehand: add --yes\n\nSource debian, engine kubernetes.\nPlan: 0 changes, 1 blocked.\n"
     )
 
 

@@ -124,9 +124,18 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    name: str
+    title: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Plan:
     items: tuple[Planned, ...] = ()
     substitutes: tuple[Substitute, ...] = ()
+    site: Site = field(default_factory=lambda: Site(source="debian", kube="kubernetes"))
+    left_out: tuple[LeftOut, ...] = ()
 
     def changes(self) -> tuple[Planned, ...]:
         return tuple(i for i in self.items if isinstance(i.decision, Change))
@@ -168,6 +177,8 @@ SOME_PLAN = Plan(
         ),
     ),
     substitutes=(Substitute("redis", "kvrocks", ("storage beyond memory", "replication slots")),),
+    site=Site(source="mirror", places=("https://mirror.lan/olares",), kube="k3s"),
+    left_out=(LeftOut("nats", "NATS", "it does not exist in the edition upstream yet"),),
 )
 
 

@@ -1,0 +1,93 @@
+"""Source, engine and edition: chosen once, locked, never changed silently."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from installers.choice import choose, components, left_out, lock_path, lock_text, locked_node
+from installers.core.errors import Failure
+from installers.site import MACHINE, Node, Site
+from tests.fake import FakeMachine, FakeProbe
+
+
+def chosen(site: Site, machine: FakeMachine | None = None) -> tuple[str, str, str]:
+    found = choose(site, FakeProbe(machine or FakeMachine()))
+    return found.source, found.kube, found.edition
+
+
+@pytest.mark.parametrize(
+    ("source", "kube", "expected"),
+    [
+        ("", "", ("upstream", "k3s", "upstream")),
+        ("", "kubernetes", ("upstream", "kubernetes", "upstream")),
+        ("mirror", "", ("mirror", "k3s", "upstream")),
+        ("debian", "", ("debian", "kubernetes", "debian")),
+    ],
+)
+def test_a_host_takes_what_upstream_released(source: str, kube: str, expected: tuple[str, str, str]) -> None:
+    assert chosen(Site(source=source, kube=kube)) == expected
+
+
+def test_a_machine_takes_debians_packages() -> None:
+    machine = FakeMachine()
+    machine.tree.file(f"{MACHINE}/machine", "")
+    assert chosen(Site(), machine) == ("debian", "kubernetes", "debian")
+    assert chosen(Site(source="upstream"), machine) == ("upstream", "k3s", "upstream")
+
+
+def test_an_engine_the_source_does_not_have_is_refused() -> None:
+    with pytest.raises(Failure, match="OLR-PLAN-007"):
+        chosen(Site(source="debian", kube="k3s"))
+
+
+def locked() -> tuple[Site, FakeMachine]:
+    site = replace(
+        choose(Site(source="mirror", places=("https://a.lan",)), FakeProbe(FakeMachine())),
+        node=Node("one", "192.0.2.1"),
+    )
+    machine = FakeMachine()
+    machine.tree.file(lock_path(site), lock_text(site, components(site)))
+    return site, machine
+
+
+def test_what_is_locked_is_not_asked_again() -> None:
+    site, machine = locked()
+    machine.tree.file(f"{MACHINE}/machine", "")
+    again = choose(Site(), FakeProbe(machine))
+    assert replace(again, node=site.node) == site
+    assert locked_node(site, FakeProbe(machine)) == Node("one", "192.0.2.1")
+    assert locked_node(site, FakeProbe(FakeMachine())) is None
+
+
+def test_another_place_for_the_same_bits_is_no_other_choice() -> None:
+    _, machine = locked()
+    moved = choose(Site(source="mirror", places=("https://b.lan",)), FakeProbe(machine))
+    assert moved.places == ("https://b.lan",)
+
+
+@pytest.mark.parametrize("asked", [Site(source="debian"), Site(kube="kubernetes")])
+def test_another_choice_than_the_locked_one_is_refused_by_name(asked: Site) -> None:
+    _, machine = locked()
+    with pytest.raises(Failure, match="OLR-PLAN-006"):
+        choose(asked, FakeProbe(machine))
+
+
+def test_the_lock_names_every_version_and_substitute() -> None:
+    site = choose(Site(source="debian"), FakeProbe(FakeMachine()))
+    row = json.loads(lock_text(site, components(site)))
+    assert row["systems"]["coredns"] == {"version": "9.18", "substitute": "BIND with a watcher"}
+    assert row["systems"]["containerd"]["substitute"] == ""
+
+
+def test_what_an_edition_does_not_have_is_left_out_aloud() -> None:
+    debian = choose(Site(source="debian", skip=("nats",)), FakeProbe(FakeMachine()))
+    assert [(row.name, row.why) for row in left_out(debian)] == [("nats", "it is left out by skip: in olares.yaml")]
+    upstream = choose(Site(), FakeProbe(FakeMachine()))
+    missing = {row.name: row.why for row in left_out(upstream)}
+    assert missing["postgresql"] == "it does not exist in the edition upstream yet"
+    # Another engine's parts are not missed: K3s needs no kubeadm.
+    assert "kubernetes" not in missing
+    assert not {row.name for row in left_out(upstream)} & {one.name for one in components(upstream)}
