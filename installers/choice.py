@@ -72,6 +72,11 @@ def edition_of(source: str) -> str:
     return "debian" if source == "debian" else "upstream"
 
 
+def source_text(site: Site) -> str:
+    """A chosen source with its places, as one writes it."""
+    return ":".join((site.source, *filter(None, [",".join(site.places)])))
+
+
 def locked_node(site: Site, probe: Probe) -> Node | None:
     """The node's name and address as locked, None before the first installation."""
     row = _locked(site, probe)

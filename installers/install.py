@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from installers.choice import LeftOut, choose, components, left_out, lock_path, lock_text, locked_node
+from installers.choice import LeftOut, choose, components, left_out, lock_path, lock_text, locked_node, source_text
 from installers.core.artifacts.actions import ACTIONS as ARTIFACT_ACTIONS
 from installers.core.component.codec import ActionCodec
 from installers.core.component.load import Component
@@ -80,7 +80,7 @@ class InstallPlan:
 
     def to_json(self) -> dict[str, Any]:
         rows = [{"name": s.name, "for": s.stands_for, "lacks": list(s.lacks)} for s in self.substitutes]
-        chosen = {"source": self.site.source, "kube": self.site.kube, "edition": self.site.edition}
+        chosen = {"source": source_text(self.site), "kube": self.site.kube, "edition": self.site.edition}
         missing = [asdict(row) for row in self.left_out]
         return self.plan.to_json() | chosen | {"substitutes": rows, "left_out": missing}
 

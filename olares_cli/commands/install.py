@@ -50,6 +50,10 @@ def install(
     yes: Annotated[bool, YES] = False,
     waive: Annotated[list[str] | None, WAIVE] = None,
 ) -> int:
+    saved = planning.saved(plan) if plan else None
+    if saved:
+        # Carrying out a saved plan makes the choices it was made with.
+        source, kube = source or saved.get("source", ""), kube or saved.get("kube", "")
     request = Request(
         "install",
         phases=tuple(phase or ()),
@@ -57,7 +61,7 @@ def install(
         source=source,
         kube=kube,
         accept_eol=accept_eol,
-        saved_plan=planning.saved(plan) if plan else None,
+        saved_plan=saved,
     )
     options = here.options_for(session, request)
     need_root("install")

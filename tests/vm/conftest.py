@@ -64,7 +64,7 @@ def fresh() -> Iterator[Fresh]:
 @pytest.fixture(scope="session")
 def installed(fresh: Fresh) -> Installed:
     say("the infrastructure is installed")
-    words = ("install", "--yes", "--accept-eol", "--skip-phase", "platform")
+    words = ("install", "--yes", "--source", "debian", "--accept-eol", "--skip-phase", "platform")
     ran = fresh.guest.cli(*words, ok=(), on_line=_told)
     (directory() / "install.jsonl").write_text(ran.out + "\n")
     assert ran.code == 0, str(ran)

@@ -105,7 +105,7 @@ def test_a_pod_starts_and_resolves_names(installed: Installed) -> None:
 
 
 def test_a_second_install_changes_nothing(installed: Installed) -> None:
-    ran = installed.guest.cli("install", "--yes", "--accept-eol", "--skip-phase", "platform")
+    ran = installed.guest.cli("install", "--yes", "--source", "debian", "--accept-eol", "--skip-phase", "platform")
     (record,) = ran.of("run-finished")
     assert (record["status"], record["changes"]) == ("done", 0)
 

@@ -151,6 +151,9 @@ def test_a_saved_plan_is_what_install_carries_out(run: Run, verbs: Verbs, tmp_pa
     assert run("install", "--plan", str(file)).code == 0
     assert verbs.asked[-1][0] == "install"
     assert verbs.asked[-1][2] == verbs.planned.to_json()
+    # It makes the choices the plan was made with.
+    site = verbs.asked[-1][1].site
+    assert (site.source, site.places, site.kube) == ("mirror", ("https://mirror.lan/olares",), "k3s")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": 9, "steps": []}', "\xff"])

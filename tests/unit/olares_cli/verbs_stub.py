@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from installers.choice import source_text
 from installers.core.actions.base import BaseAction
 from installers.core.errors import Failure
 from installers.core.model import (
@@ -148,7 +149,9 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         rows = [{"name": s.name, "for": s.stands_for, "lacks": list(s.lacks)} for s in self.substitutes]
-        return {"version": 1, "steps": [{"key": i.step.resource.key} for i in self.items], "substitutes": rows}
+        choices = {"source": source_text(self.site), "kube": self.site.kube}
+        steps = [{"key": i.step.resource.key} for i in self.items]
+        return {"version": 1, **choices, "steps": steps, "substitutes": rows}
 
 
 def planned(key: str, component: str, phase: str, decision: Decision) -> Planned:
