@@ -34,6 +34,10 @@ class Component:
     def name(self) -> str:
         return self.path.rpartition("/")[2]
 
+    def text(self, name: str) -> str:
+        """A file of its folder as text, for manifests that carry one."""
+        return files("installers").joinpath(self.path, name).read_text()
+
     def recipe(self, name: str, *, release: str, arch: str) -> Planned:
         """One of its recipes by folder name, with the key of what it makes."""
         return plan(f"{self.path}/{name}", release=release, arch=arch)
@@ -53,9 +57,13 @@ def load(path: str, edition: str) -> Component:
     resources: Resources = _none
     if folder.joinpath("install.py").is_file():
         resources = import_module(f"{package}.install").resources
-    directory = folder.joinpath("manifests")
-    manifests: list[tuple[str, str]] = []
-    if directory.is_dir():
-        names = sorted(entry.name for entry in directory.iterdir() if entry.name.endswith(".yaml"))
-        manifests = [(name, directory.joinpath(name).read_text()) for name in names]
+    # Beside what every edition applies, an edition may have objects of its own.
+    directories = (folder.joinpath("manifests"), folder.joinpath("manifests", edition or "-"))
+    manifests = [
+        (entry.name, entry.read_text())
+        for directory in directories
+        if directory.is_dir()
+        for entry in sorted(directory.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".yaml")
+    ]
     return Component(path, manifest, manifest.edition(edition) or Edition(version=""), resources, tuple(manifests))

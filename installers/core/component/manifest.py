@@ -51,7 +51,8 @@ class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     images: recipes of images we assemble (``image/recipe.yaml``). builds: the same for programs built
     from source. provides: what a Debian package brings. releases: files of upstream releases.
-    references: images a registry serves, by the name the manifests know them by.
+    references: images a registry serves, by the name the manifests know them by. health: what must be
+    rolled out in this edition alone.
     """
 
     version: str
@@ -60,6 +61,7 @@ class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: tuple[str, ...] = ()
     releases: tuple[str, ...] = ()
     references: dict[str, str] = {}
+    health: Health = Health()
     substitute: Substitute | None = None
 
 

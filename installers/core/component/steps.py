@@ -190,7 +190,7 @@ def _resources(
         yield _providing(resource, component) if isinstance(resource, Packages) else resource
     if component.manifests:
         yield Objects(component.name, tuple(_rendered(component, site, values)))
-    for rollout in manifest.health.rollouts:
+    for rollout in (*manifest.health.rollouts, *edition.health.rollouts):
         workload = f"apps/v1/{rollout.kind}/{rollout.namespace}/{rollout.name}"
         yield Rollout(ref_of(workload), deadline=rollout.deadline)
 
@@ -211,12 +211,16 @@ def _rendered(component: Component, site: Site, values: Values) -> Iterator[str]
     """The manifests as text, with references where secrets go."""
     import jinja2
 
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 (YAML)
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)  # noqa: S701
     for _, text in component.manifests:
         yield environment.from_string(text).render(
             site=site,
             images=values.images,
             published=values.published,
+            edition=site.edition,
+            # What was assembled here can come from nowhere else.
+            pull="Never" if component.edition.images else "IfNotPresent",
+            file=component.text,
             own=component.manifest.publishes,
             secret=values.secret,
         )
