@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from installers.choice import LeftOut, choose, components, left_out, lock_path, lock_text, locked_node, source_text
 from installers.core.artifacts.actions import ACTIONS as ARTIFACT_ACTIONS
+from installers.core.artifacts.index import Registry
+from installers.core.artifacts.releases import require_reach
 from installers.core.component.codec import ActionCodec
 from installers.core.component.load import Component
 from installers.core.component.manifest import Substitute
@@ -28,6 +30,7 @@ from installers.core.host.local import LocalHost, LocalProbe
 from installers.core.host.mounts import mount_points
 from installers.core.model import Blocked, Change, Deferred, Fact, Kept, Probe, Resource, Satisfied, Step, Unknown
 from installers.core.model.events import Emit
+from installers.core.resources.artifacts import Fetched
 from installers.core.resources.files import File
 from installers.phases import PHASES, phase_of
 from installers.precheck.check import CheckResult
@@ -137,7 +140,9 @@ def install(
     engine.claim_installation(INSTALLATION, paths.state)
     site = resolve(options.site, probe)
     _require_host(site, probe)
-    return engine.install(_bench(options, emit), _steps(options, site, probe), verb=verb, saved=saved_plan)
+    steps = _steps(options, site, probe)
+    _require_source(steps, probe)
+    return engine.install(_bench(options, emit), steps, verb=verb, saved=saved_plan)
 
 
 def resume(options: Options, *, emit: Emit) -> Result:
@@ -244,6 +249,21 @@ def _require_host(site: Site, probe: Probe) -> None:
         raise Failure("OLR-PLAN-004")
     if site.edition == "debian" and not site.accept_eol and probe.stat(MACHINE) is None:
         raise Failure("OLR-PLAN-005")
+
+
+def _require_source(steps: Sequence[Step], probe: Probe) -> None:
+    """Before the first change: where releases are to be fetched from, somebody answers."""
+    wanted = [step.resource for step in steps if isinstance(step.resource, Fetched)]
+    lacking = [
+        one
+        for one in wanted
+        if one.pin.registry is Registry.RELEASE
+        and one.pin.file.sha256
+        and probe.stat(one.entry.path) is None
+        and not (one.installed and all(probe.stat(path) for path, _ in one.installed))
+    ]
+    if lacking:
+        require_reach((one.pin for one in lacking), places=lacking[0].places)
 
 
 def _substitutes(chosen: Sequence[Component]) -> tuple[Substitute, ...]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tarfile
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from hashlib import file_digest
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from installers.core.artifacts.cache import Cache, Record, verify
 from installers.core.artifacts.fetch import BROKEN, HttpLine, Wanted, fetch
@@ -60,11 +61,43 @@ def fetched_release(pin: Pinned, *, places: Iterable[str], cache: Cache, report:
             where = cache.aside(path)
             told(0, 0, "bytes", f"{pin.name} was not what the index says; kept aside as {where}, fetched again")
         if state is not Held.GOOD:
-            _fetch(pin, tuple(f"{place.rstrip('/')}/{quote(pin.entry)}" for place in places) or (pin.url,), cache, told)
+            _fetch(pin, urls_of(pin, places), cache, told)
         if cache.recorded(record_name(pin.name), pin.file.sha256) is None:
             files = members(path)
             cache.record(Built(record_name(pin.name), pin.file.sha256, files, 0.0, time.time()))
         return path
+
+
+def urls_of(pin: Pinned, places: Iterable[str]) -> tuple[str, ...]:
+    """Where a release's file is fetched from: the mirror's places by the cache's names, else its project's own site."""
+    return tuple(f"{place.rstrip('/')}/{quote(pin.entry)}" for place in places) or (pin.url,)
+
+
+def require_reach(pins: Iterable[Pinned], *, places: tuple[str, ...], seconds: float = 10.0) -> None:
+    """Ask every site once whether it answers at all, before anything is changed; ``OLR-ART-019`` when one does not.
+
+    One file a site stands for all it has there. ``seconds``: of silence before a site counts as out of reach.
+    """
+    of_site: dict[str, Pinned] = {}
+    for pin in pins:
+        of_site.setdefault(urlsplit(urls_of(pin, places)[0]).netloc, pin)
+    with ThreadPoolExecutor(max(1, len(of_site)), thread_name_prefix="reach") as pool:
+        for failure in pool.map(lambda pin: _silence(pin, urls_of(pin, places), seconds), of_site.values()):
+            if failure:
+                raise failure
+
+
+def _silence(pin: Pinned, urls: Iterable[str], seconds: float) -> Failure | None:
+    reasons = []
+    with closing(HttpLine(patience=seconds, connect=seconds)) as line:
+        for url in urls:
+            try:
+                length(line, url)
+            except (*BROKEN, ValueError) as error:
+                reasons.append(f"{url}: {error}")
+            else:
+                return None
+    return Failure("OLR-ART-019", artifact=pin.name, reason="; ".join(reasons))
 
 
 def _fetch(pin: Pinned, urls: tuple[str, ...], cache: Cache, report: Report) -> None:

@@ -14,7 +14,7 @@ import pytest
 from installers.core.artifacts.actions import FetchArtifact, InstallBinary
 from installers.core.artifacts.cache import Cache
 from installers.core.artifacts.index import File, Pinned, Registry, index
-from installers.core.artifacts.releases import fetched_release, members, record_name, released
+from installers.core.artifacts.releases import fetched_release, members, record_name, released, require_reach
 from installers.core.artifacts.upstream import upstream
 from installers.core.errors import Failure
 from installers.core.facts.artifacts import Built, BuiltFile, Held
@@ -116,6 +116,20 @@ def test_a_source_out_of_reach_names_the_choices_and_changes_nothing(tmp_path: P
     assert "--source mirror:URL" in raised.value.next
     assert "--source debian" in raised.value.next
     assert not (cache.root / pin().entry).exists()
+
+
+@pytest.mark.processes
+def test_who_is_asked_before_the_first_change() -> None:
+    with MirrorServer(ARCHIVE) as gone:
+        dead = gone.url
+    with MirrorServer(ARCHIVE) as site:
+        require_reach((pin(url=site.url), pin(url=site.url)), places=())
+        assert len(site.asked) == 1
+        place = f"http://127.0.0.1:{site.port}"
+        require_reach((pin(url=dead),), places=(dead, place))
+        assert site.paths[-1] == f"/{pin().entry}"
+        with pytest.raises(Failure, match="OLR-ART-019"):
+            require_reach((pin(url=site.url), pin(url=dead)), places=())
 
 
 @pytest.mark.processes
