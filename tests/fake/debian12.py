@@ -61,8 +61,8 @@ ARCHIVE = (
 
 @dataclass(frozen=True, slots=True)
 class Kubernetes:
-    """What a release's kubeadm and kubelet do. ``image``: of a part of it, by name, which must have been imported;
-    "" where the runtime pulls it. ``extra``: what a phase writes besides. ``shared``: the kubelets' ConfigMap.
+    """What a release's kubeadm and kubelet do. ``image``: the reference of a part of it, by its name.
+    ``extra``: what a phase writes besides. ``shared``: the kubelets' ConfigMap.
     ``bound``: the ClusterRoleBinding that gives admin.conf its rights. ``without_config``: phases that take no
     configuration. ``reads``: what a running kubelet has loaded.
     """
@@ -178,8 +178,8 @@ def _kubelet_up(kubernetes: Kubernetes, machine: FakeMachine) -> None:
 
 
 def _needs_image(machine: FakeMachine, reference: str) -> None:
-    if reference and reference not in machine.images:
-        raise AssertionError(f"a pod needs {reference}, which was not imported")
+    if reference not in machine.images:
+        raise AssertionError(f"a pod needs {reference}, which is not there")
 
 
 def _pod(machine: FakeMachine, name: str) -> None:
@@ -307,6 +307,9 @@ def kubeadm(kubernetes: Kubernetes, machine: FakeMachine, call: Call) -> Iterato
     """``kubeadm init phase ...``; what is there already it leaves as it is."""
     if not machine.tree.exists("/usr/local/bin/kubeadm") or not machine.tree.exists(call.argv[-1]):
         raise AssertionError("kubeadm was run before it and its configuration were there")
+    if call.argv[1:4] == ["config", "images", "pull"]:
+        yield from _pull(kubernetes, machine)
+        return
     phase = " ".join(call.argv[3:5]) if call.argv[3] == "certs" else call.argv[3]
     if (phase in kubernetes.without_config) == ("--config" in call.argv):
         call.fail(1, "unknown flag: --config, or none where one is needed")
@@ -327,6 +330,14 @@ def kubeadm(kubernetes: Kubernetes, machine: FakeMachine, call: Call) -> Iterato
         return
     yield
     yield from _record(kubernetes, machine, phase)
+
+
+def _pull(kubernetes: Kubernetes, machine: FakeMachine) -> Iterator[None]:
+    if "containerd.service" not in machine.units.running:
+        raise AssertionError("images were pulled before there was a runtime")
+    for name in ("apiserver", "controller-manager", "scheduler", "proxy"):
+        machine.images.setdefault(kubernetes.image.format(name=name), f"sha256:{secrets.token_hex(32)}")
+        yield
 
 
 FILES = {

@@ -19,13 +19,15 @@ import msgspec
 from installers.core.artifacts.cache import Cache
 from installers.core.artifacts.releases import record_name, released
 from installers.core.artifacts.upstream import Upstream, upstream
+from installers.core.component.load import load
 from installers.core.facts.artifacts import Built, BuiltFile
 from tests.fake.commands import Call
 from tests.fake.debian12 import PATHS, Kubernetes, containerd_up, debian12
 from tests.fake.machine import FakeMachine
 
+PROXY = load("infrastructure/kubernetes", "upstream").edition.references["kube-proxy"]
 TODAY = Kubernetes(
-    image="",
+    image=PROXY.replace("/kube-proxy:", "/kube-{name}:"),
     shared="kubelet-config",
     extra={
         "kubeconfig": ("/etc/kubernetes/super-admin.conf",),

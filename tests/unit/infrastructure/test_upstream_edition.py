@@ -97,6 +97,7 @@ def test_what_the_fields_say() -> None:
         name: f"{cluster['imageRepository']}/{name}:v{version}"
         for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
     }
+    assert cluster["dns"] == {"disabled": True}
     networking = {"podSubnet": "10.1.0.0/16", "serviceSubnet": "10.2.0.0/16", "dnsDomain": "home.arpa"}
     assert cluster["networking"] == networking
     kubelet = documents["KubeletConfiguration"]
@@ -255,9 +256,11 @@ def _plugins() -> set[str]:
 
 
 def test_phases_are_those_of_todays_kubeadm() -> None:
-    phases = [command.argv[3:] for command in of(GuardedCommand, "kubernetes")]
+    images, *phases = [command.argv[1:] for command in of(GuardedCommand, "kubernetes")]
     config = ("--config", "/etc/olares/kubeadm.yaml")
-    assert phases == [
+    assert images == ("config", "images", "pull", *config)
+    assert {phase[:2] for phase in phases} == {("init", "phase")}
+    assert [phase[2:] for phase in phases] == [
         *(("certs", name, *config) for name in ("ca", "apiserver", "apiserver-kubelet-client")),
         *(("certs", name, *config) for name in ("front-proxy-ca", "front-proxy-client", "sa")),
         ("kubeconfig", "all", *config),

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from installers.core.artifacts import releases
 from installers.core.model import Step
+from installers.core.resources.command import GuardedCommand
 from installers.install import Options, _steps, resolve
 from installers.site import Site
 from tests.fake import FakeMachine, FakeProbe, differences
 from tests.fake.todays_kubernetes import stand_ins, upstream_server
-from tests.unit.core.engine.debian_install import Relentless, half_done
+from tests.unit.core.engine.debian_install import DATA, Relentless, half_done
 from tests.unit.core.engine.test_debian12 import KEPT, WHENS, FirstOfKind
 from tests.unit.core.engine.workbench import Workbench
 
@@ -82,3 +84,13 @@ def test_an_install_cut_off_again_and_again_comes_through(bench: Workbench) -> N
     result = bench.uninstall()
     assert (result.status, result.left) == ("done", ())
     assert left_behind(before, bench.machine) == []
+
+
+def test_guarded_commands_are_those_of_the_embedded_edition_and_one_more() -> None:
+    """What the engine cannot check by itself is listed by hand, for both editions in one list."""
+    commands = [step.resource for step in steps() if isinstance(step.resource, GuardedCommand)]
+    found = {command.name: command.undo or "taken back by rm" for command in commands}
+    listed = yaml.safe_load((DATA / "guarded.yaml").read_text())
+    assert found == {"kubeadm images": "they lie in containerd's store and go with it"} | {
+        name: reason for name, reason in listed.items() if name.startswith("kubeadm ")
+    }
