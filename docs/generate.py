@@ -64,8 +64,10 @@ GUARDED = """\
 
 Programs of others that an installation runs because only they know how. Each is guarded by a fact about its result: it
 runs while the result is not there, and never because a note says so. What the last column calls irreversible is not
-taken back command by command, for the reason it gives. Here: Kubernetes on Debian 12 (bookworm), amd64.
+taken back command by command, for the reason it gives. Here: the engine kubernetes on amd64.
+"""
 
+GUARDED_HEAD = """\
 | command | runs until | deadline | taken back by |
 |---|---|---|---|
 """
@@ -132,9 +134,13 @@ def configuration_page() -> str:
 
 
 def guarded_page() -> str:
-    steps = component_steps(Site(source="debian", edition="debian", kube="kubernetes"), Platform("bookworm", "amd64"))
-    commands = (step.resource for step in steps if isinstance(step.resource, GuardedCommand))
-    return "".join((NOTE, "\n", GUARDED, *map(_guarded, commands)))
+    return "".join((NOTE, "\n", GUARDED, *map(_guarded_of, ("debian", "upstream"))))
+
+
+def _guarded_of(edition: str) -> str:
+    steps = component_steps(Site(source=edition, edition=edition, kube="kubernetes"), Platform("bookworm", "amd64"))
+    rows = (_guarded(step.resource) for step in steps if isinstance(step.resource, GuardedCommand))
+    return "".join((f"\n## Edition {edition}\n\n", GUARDED_HEAD, *rows))
 
 
 def _guarded(command: GuardedCommand) -> str:

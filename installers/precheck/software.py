@@ -15,6 +15,7 @@ from installers.precheck.check import BaseCheck, Failed, NotRun, Passed, Severit
 
 MADE_BY: Mapping[str, str] = {
     "containerd (/usr/bin/containerd)": "containerd",
+    "containerd (/usr/local/bin/containerd)": "containerd",
     "Kubernetes (/etc/kubernetes/kubelet.conf)": "kubernetes",
     "Kubernetes (/etc/kubernetes/manifests/kube-apiserver.yaml)": "kubernetes",
 }

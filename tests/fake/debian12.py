@@ -7,8 +7,9 @@ import hashlib
 import json
 import secrets
 import threading
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,28 @@ ARCHIVE = (
 )
 
 
-def debian12() -> FakeMachine:
+@dataclass(frozen=True, slots=True)
+class Kubernetes:
+    """What a release's kubeadm and kubelet do. ``image``: the reference of a part of it, by its name.
+    ``extra``: what a phase writes besides. ``shared``: the kubelets' ConfigMap.
+    ``bound``: the ClusterRoleBinding that gives admin.conf its rights. ``without_config``: phases that take no
+    configuration. ``reads``: what a running kubelet has loaded.
+    """
+
+    image: str
+    shared: str
+    extra: Mapping[str, tuple[str, ...]]
+    bound: str
+    without_config: tuple[str, ...]
+    reads: tuple[str, ...]
+
+
+EMBEDDED = Kubernetes(
+    "olares.local/kube-{name}:v1.20.2", "kubelet-config-1.20", {}, "", ("certs sa",), ("/usr/local/bin/kube",)
+)
+
+
+def debian12(kubernetes: Kubernetes = EMBEDDED) -> FakeMachine:
     """The server, nothing of ours on it yet."""
     machine = debian()
     for path, text in PROC.items():
@@ -70,10 +92,12 @@ def debian12() -> FakeMachine:
     units = machine.units
     units.reads["containerd.service"] = ("/etc/olares/containerd.toml",)
     units.reads["etcd.service"] = tuple(f"/etc/olares/pki/etcd/{name}.crt" for name in ("ca", "server"))
-    units.reads["kubelet.service"] = ("/usr/local/bin/kube", "/var/lib/kubelet/config.yaml")
-    units.on_start |= {"containerd.service": _containerd_up, "etcd.service": _etcd_up, "kubelet.service": _kubelet_up}
+    units.reads["kubelet.service"] = (*kubernetes.reads, "/var/lib/kubelet/config.yaml")
+    units.on_start |= {"containerd.service": containerd_up, "etcd.service": _etcd_up}
+    units.on_start["kubelet.service"] = partial(_kubelet_up, kubernetes)
     units.on_stop["etcd.service"] = lambda machine: setattr(machine.cluster, "up", False)
-    machine.commands |= {("unshare",): worker, ("kubeadm",): kubeadm, ("rm",): rm, ("kill",): kill}
+    machine.commands |= {("unshare",): worker, ("rm",): rm, ("kill",): kill}
+    machine.commands["kubeadm",] = partial(kubeadm, kubernetes)
     _attach(machine)
     return machine
 
@@ -100,7 +124,7 @@ def copied(machine: FakeMachine) -> FakeMachine:
 # the services
 
 
-def _containerd_up(machine: FakeMachine) -> None:
+def containerd_up(machine: FakeMachine) -> None:
     machine.tree.file("/run/containerd/containerd.sock", "")
     machine.tree.directory("/opt/containerd/bin")
     machine.tree.file(f"{CONTAINERD}/meta.db", "images\n")
@@ -122,7 +146,7 @@ def _control_plane(machine: FakeMachine) -> None:
     machine.cluster.up = running and machine.tree.exists(f"{KUBEPODS}/cgroup.procs")
 
 
-def _kubelet_up(machine: FakeMachine) -> None:
+def _kubelet_up(kubernetes: Kubernetes, machine: FakeMachine) -> None:
     """What the kubelet was seen to write, its pods, and its node in the cluster."""
     tree = machine.tree
     for path in ("/var/lib/kubelet/config.yaml", "/etc/kubernetes/kubelet.conf", "/etc/cni/net.d/10-olares.conflist"):
@@ -138,7 +162,7 @@ def _kubelet_up(machine: FakeMachine) -> None:
     for name in ("apiserver", "controller-manager", "scheduler"):
         if not tree.exists(f"/etc/kubernetes/manifests/kube-{name}.yaml"):
             raise AssertionError(f"the kubelet was started before kube-{name}'s manifest")
-        _needs_image(machine, f"olares.local/kube-{name}:v1.20.2")
+        _needs_image(machine, kubernetes.image.format(name=name))
         _pod(machine, f"kube-{name}")
     _control_plane(machine)
     if machine.cluster.up and machine.cluster.get(NODE) is None:
@@ -155,7 +179,7 @@ def _kubelet_up(machine: FakeMachine) -> None:
 
 def _needs_image(machine: FakeMachine, reference: str) -> None:
     if reference not in machine.images:
-        raise AssertionError(f"a pod needs {reference}, which was not imported")
+        raise AssertionError(f"a pod needs {reference}, which is not there")
 
 
 def _pod(machine: FakeMachine, name: str) -> None:
@@ -191,6 +215,8 @@ def _rolled_out(machine: FakeMachine, item: dict[str, Any]) -> None:
     metadata, spec = item["metadata"], item["spec"]
     template = spec["template"]["spec"]
     for container in (*template.get("initContainers", ()), *template["containers"]):
+        if container.get("imagePullPolicy") == "IfNotPresent":
+            machine.images.setdefault(container["image"], f"sha256:{secrets.token_hex(32)}")
         _needs_image(machine, container["image"])
     make = _pod if template.get("hostNetwork") else _networked_pod
     make(machine, f"{metadata['namespace']}_{metadata['name']}")
@@ -277,20 +303,24 @@ def _build(machine: FakeMachine, cache: Cache, planned: Planned) -> Iterator[Non
 PAIRS = ("ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client")
 
 
-def kubeadm(machine: FakeMachine, call: Call) -> Iterator[None]:
+def kubeadm(kubernetes: Kubernetes, machine: FakeMachine, call: Call) -> Iterator[None]:
     """``kubeadm init phase ...``; what is there already it leaves as it is."""
     if not machine.tree.exists("/usr/local/bin/kubeadm") or not machine.tree.exists(call.argv[-1]):
         raise AssertionError("kubeadm was run before it and its configuration were there")
-    if (call.argv[3:5] == ["certs", "sa"]) == ("--config" in call.argv):
-        call.fail(1, "unknown flag: --config, or none where one is needed")
+    if call.argv[1:4] == ["config", "images", "pull"]:
+        yield from _pull(kubernetes, machine)
         return
     phase = " ".join(call.argv[3:5]) if call.argv[3] == "certs" else call.argv[3]
+    if (phase in kubernetes.without_config) == ("--config" in call.argv):
+        call.fail(1, "unknown flag: --config, or none where one is needed")
+        return
     if phase in FILES:
-        there = [machine.tree.exists(path) for path, _ in FILES[phase]]
+        files = (*FILES[phase], *((path, 0o600) for path in kubernetes.extra.get(phase, ())))
+        there = [machine.tree.exists(path) for path, _ in files]
         if phase.startswith("certs") and any(there) and not all(there):
             call.fail(1, "failure loading certificate: half a pair is there")
             return
-        for path, mode in FILES[phase]:
+        for path, mode in files:
             if not machine.tree.exists(path):
                 machine.tree.file(path, f"{path} {secrets.token_hex(8)}\n", mode=mode)
                 yield
@@ -299,7 +329,15 @@ def kubeadm(machine: FakeMachine, call: Call) -> Iterator[None]:
         call.fail(1, "error execution phase: the API server does not answer")
         return
     yield
-    yield from _record(machine, phase)
+    yield from _record(kubernetes, machine, phase)
+
+
+def _pull(kubernetes: Kubernetes, machine: FakeMachine) -> Iterator[None]:
+    if "containerd.service" not in machine.units.running:
+        raise AssertionError("images were pulled before there was a runtime")
+    for name in ("apiserver", "controller-manager", "scheduler", "proxy"):
+        machine.images.setdefault(kubernetes.image.format(name=name), f"sha256:{secrets.token_hex(32)}")
+        yield
 
 
 FILES = {
@@ -319,7 +357,7 @@ FILES = {
 }
 
 
-def _record(machine: FakeMachine, phase: str) -> Iterator[None]:
+def _record(kubernetes: Kubernetes, machine: FakeMachine, phase: str) -> Iterator[None]:
     """The phases that write into the running cluster."""
     cluster = machine.cluster
 
@@ -334,11 +372,15 @@ def _record(machine: FakeMachine, phase: str) -> Iterator[None]:
         kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"}
         cluster.apply({**kind, "metadata": metadata}, "kubeadm")
 
+    if kubernetes.bound:
+        kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding"}
+        cluster.apply({**kind, "metadata": {"name": kubernetes.bound}}, "kubeadm")
+        yield
     if phase == "upload-config":
-        for name in ("kubeadm-config", "kubelet-config-1.20"):
+        for name in ("kubeadm-config", kubernetes.shared):
             config_map(name)
             yield
-        role_binding("kubeadm:kubelet-config-1.20")
+        role_binding(f"kubeadm:{kubernetes.shared}")
     elif phase == "mark-control-plane":
         node = cluster.get(NODE)
         assert node is not None
@@ -352,7 +394,7 @@ def _record(machine: FakeMachine, phase: str) -> Iterator[None]:
     elif phase == "addon":
         config_map("kube-proxy")
         yield
-        image = "olares.local/kube-proxy:v1.20.2"
+        image = kubernetes.image.format(name="proxy")
         pods = {"hostNetwork": True, "containers": [{"name": "kube-proxy", "image": image}]}
         metadata = {"name": "kube-proxy", "namespace": "kube-system"}
         item = {

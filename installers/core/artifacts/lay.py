@@ -139,7 +139,11 @@ def member(archive: bytes, path: str, *, sha256: str) -> bytes:
     else:
         data.seek(0)
         with tarfile.open(fileobj=data) as tar:
-            found = tar.extractfile(path)
+            # Archives made from inside a folder write ./NAME, which the ledger and the index call NAME.
+            row = next((row for row in tar if row.name.removeprefix("./") == path), None)
+            if row is None:
+                raise KeyError(path)
+            found = tar.extractfile(row)
             content = found.read() if found else b""
     if hashlib.sha256(content).hexdigest() != sha256:
         raise ValueError(path)

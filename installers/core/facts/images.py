@@ -23,6 +23,17 @@ class ContainerImages:
         return parse_images(answer.stdout)
 
 
+@dataclass(frozen=True, slots=True)
+class ImagesPresent:
+    """Whether containerd has all of these references; False also while it does not run."""
+
+    references: tuple[str, ...]
+
+    def load(self, probe: Probe) -> bool | Unknown:
+        found = ContainerImages().load(probe)
+        return found if isinstance(found, Unknown) else found.keys() >= set(self.references)
+
+
 def parse_images(text: str) -> dict[str, str]:
     """``ctr images ls``: reference, type and digest are its first three columns."""
     rows = (line.split(maxsplit=3) for line in text.splitlines()[1:])

@@ -13,12 +13,11 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from installers.core.errors import Failure
-from installers.core.host.kubeconfig import ADMIN, Access, parse_kubeconfig
+from installers.core.host.kubeconfig import ADMIN, Access, in_force, parse_kubeconfig
 from installers.core.model import ClusterAbsent, Kind, Object, Ref
 
 MANAGER = "olares"
@@ -110,23 +109,24 @@ class _Api:
     def _connected(self) -> tuple[http.client.HTTPSConnection, Access]:
         """The kept connection, or a new one; made anew when the kubeconfig has changed."""
         try:
-            status = Path(self._kubeconfig).stat()
+            used = in_force(self._kubeconfig)
+            status = used.stat()
             version = (status.st_ino, status.st_mtime_ns)
             if self._connection is not None and self._access is not None and version == self._version:
                 return self._connection, self._access
-            text = Path(self._kubeconfig).read_text()
+            text = used.read_text()
         except (FileNotFoundError, NotADirectoryError):
             self._drop()
             raise ClusterAbsent(f"there is no {self._kubeconfig}") from None
         self._drop()
-        access = parse_kubeconfig(text, self._kubeconfig)
+        access = parse_kubeconfig(text, str(used))
         connection = _Connection(access)
         try:
             connection.connect()
         except ssl.SSLError as untrusted:
             connection.close()
             reason = f"the server at {access.server} is not the one it belongs to ({untrusted.reason})"
-            raise Failure("OLR-HOST-010", kubeconfig=self._kubeconfig, reason=reason) from untrusted
+            raise Failure("OLR-HOST-010", kubeconfig=str(used), reason=reason) from untrusted
         except OSError as silent:
             connection.close()
             raise ClusterAbsent(f"{access.server}: {silent}") from silent

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 ADMIN = "/etc/kubernetes/admin.conf"
 """The file kubeadm leaves for root."""
 
+SUPER = "super-admin.conf"
+"""What kubeadm leaves beside it since 1.29: the only one with any rights until a phase binds admin.conf's group."""
+
+
+def in_force(path: str) -> Path:
+    """The file to use for a kubeconfig: kubeadm's super-admin.conf beside it as long as that is there."""
+    beside = Path(path).with_name(SUPER)
+    return beside if beside.exists() else Path(path)
+
 
 @dataclass(frozen=True, slots=True)
 class Access:

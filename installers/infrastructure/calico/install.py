@@ -1,4 +1,4 @@
-"""Pod networking. From Debian packages alone: the bridge plugin in Calico's place."""
+"""Pod networking: the CNI project's bridge plugin in Calico's place."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from installers.core.resources.files import Directory, File
 from installers.core.resources.packages import Packages
 from installers.core.resources.templates import Not, Template
 from installers.core.resources.units import Unit
+from installers.infrastructure.containerd import upstream
 from installers.site import Site
 
 CONFIG = "/etc/olares/containerd.toml"
@@ -19,24 +20,46 @@ CONFIG = "/etc/olares/containerd.toml"
 def resources(site: Site, values: Values) -> Iterator[Resource]:
     """containerd serving CRI on /run/containerd/containerd.sock, its data below our state directory.
 
-    The package's own /etc/containerd/config.toml is left alone; a drop-in names ours. Data lies with
+    A package's own /etc/containerd/config.toml is left alone; a drop-in names ours. Data lies with
     the rest of our state because a machine's root is an overlay, which cannot hold another one.
     """
     data = f"{site.paths.state}/containerd"
-    yield Packages("containerd", "runc", "containernetworking-plugins")
-    yield File(
-        CONFIG,
-        Template("config.toml.j2", data=data, restrict_oom=Not(MayLowerOomScore()), cgroups=CgroupMode()),
-    )
+    if site.edition == "upstream":
+        yield from upstream.programs(site, values)
+    else:
+        yield Packages("containerd", "runc", "containernetworking-plugins")
+    yield File(CONFIG, _configuration(site, values, data))
     # containerd makes these when it starts, and would leave them behind.
     for path in ("/etc/cni", "/etc/cni/net.d", "/run/netns"):
         yield Directory(path)
-    yield Unit(
+    yield _unit(site, data)
+
+
+def _configuration(site: Site, values: Values, data: str) -> Template:
+    restrict_oom, cgroups = Not(MayLowerOomScore()), CgroupMode()
+    if site.edition != "upstream":
+        return Template("config.toml.j2", data=data, restrict_oom=restrict_oom, cgroups=cgroups)
+    return Template(
+        "config-v3.toml.j2",
+        data=data,
+        restrict_oom=restrict_oom,
+        cgroups=cgroups,
+        sandbox=values.images["pause"],
+        cni=upstream.CNI,
+        runc=upstream.RUNC,
+    )
+
+
+def _unit(site: Site, data: str) -> Unit:
+    ours = site.edition == "upstream"
+    program = upstream.PROGRAM if ours else "/usr/bin/containerd"
+    return Unit(
         "containerd.service",
-        dropins={"olares.conf": Template("dropin.conf.j2", config=CONFIG)},
-        restart_on=[CONFIG],
+        content=Template("containerd.service.j2") if ours else None,
+        dropins={"olares.conf": Template("dropin.conf.j2", program=program, config=CONFIG)},
+        restart_on=[CONFIG, program] if ours else [CONFIG],
         footprint=Footprint(
-            trees=(data, "/run/containerd", "/opt/containerd"),
+            trees=(data, "/run/containerd", "/opt/containerd", *(upstream.TREES if ours else ())),
             mounts=("/run/containerd/", data),
             holds="containerd",
         ),

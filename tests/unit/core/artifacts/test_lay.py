@@ -98,3 +98,16 @@ def test_a_member_is_given_out_only_as_the_index_has_it(package: Path) -> None:
         member(data, "bin/thing", sha256=hashlib.sha256(b"other").hexdigest())
     with pytest.raises(KeyError):
         member(data, "bin/none", sha256="")
+
+
+def test_a_member_is_found_in_an_archive_made_from_inside_its_folder(tmp_path: Path) -> None:
+    """As the CNI project packs its plugins: ./bridge."""
+    path = tmp_path / "plugins.tgz"
+    with tarfile.open(path, "w:gz") as tar:
+        folder = tarfile.TarInfo("./")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+        row = tarfile.TarInfo("./bridge")
+        row.size = 6
+        tar.addfile(row, io.BytesIO(b"bridge"))
+    assert member(path.read_bytes(), "bridge", sha256=hashlib.sha256(b"bridge").hexdigest()) == b"bridge"

@@ -179,6 +179,18 @@ def test_a_changed_kubeconfig_is_read_again(server: Server, certificates: Path) 
         reader.list(NODE)
 
 
+def test_the_super_admins_file_is_used_while_it_is_there(server: Server, certificates: Path) -> None:
+    server.says("GET", "/api/v1/nodes", (200, {"items": []}))
+    beside = Path(server.kubeconfig).with_name("super-admin.conf")
+    beside.write_text(Path(server.kubeconfig).read_text())
+    Path(server.kubeconfig).write_text("no kubeconfig at all")
+    reader = KubeReader(server.kubeconfig)
+    assert reader.list(NODE) == ()
+    beside.unlink()
+    with pytest.raises(Failure):
+        reader.list(NODE)
+
+
 def test_a_server_with_another_certificate_is_not_absent_but_refused(server: Server, certificates: Path) -> None:
     text = Path(server.kubeconfig).read_text()
     Path(server.kubeconfig).write_text(text.replace("api.internal", "another.name"))

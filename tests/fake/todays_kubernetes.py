@@ -1,0 +1,123 @@
+"""The same server with today's Kubernetes from its release: small files of the tests' own stand in for every program.
+
+kubeadm and the kubelet do here what their documentation says; none of them was at hand when this was written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from installers.core.artifacts.cache import Cache
+from installers.core.artifacts.releases import record_name, released
+from installers.core.artifacts.upstream import Upstream, upstream
+from installers.core.component.load import load
+from installers.core.facts.artifacts import Built, BuiltFile
+from tests.fake.commands import Call
+from tests.fake.debian12 import PATHS, Kubernetes, containerd_up, debian12
+from tests.fake.machine import FakeMachine
+
+PROXY = load("infrastructure/kubernetes", "upstream").edition.references["kube-proxy"]
+TODAY = Kubernetes(
+    image=PROXY.replace("/kube-proxy:", "/kube-{name}:"),
+    shared="kubelet-config",
+    extra={
+        "kubeconfig": ("/etc/kubernetes/super-admin.conf",),
+        "kubelet-start": ("/var/lib/kubelet/instance-config.yaml",),
+    },
+    bound="kubeadm:cluster-admins",
+    without_config=(),
+    reads=("/usr/local/bin/kubelet",),
+)
+MEMBERS: Mapping[str, tuple[str, ...]] = {
+    "containerd": ("bin/containerd", "bin/containerd-shim-runc-v2", "bin/containerd-stress", "bin/ctr"),
+    # tar'ed from inside its folder: every name begins with a dot
+    "cni-plugins": tuple(
+        f"./{name}"
+        for name in ("bandwidth", "bridge", "dhcp", "firewall", "host-local", "loopback", "portmap", "tuning")
+    ),
+    "etcd": tuple(f"etcd-v3.6.14-linux-amd64/{name}" for name in ("README.md", "etcd", "etcdctl", "etcdutl")),
+    "crictl": ("crictl",),
+}
+"""What the projects' archives hold, as far as it matters; a release not named here is a single program."""
+
+
+@cache
+def content(name: str) -> bytes:
+    """The file that stands in for a release's."""
+    if name not in MEMBERS:
+        return f"{name}\n".encode()
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        for path in MEMBERS[name]:
+            row = tarfile.TarInfo(path)
+            row.size = len(program := _program(name, path))
+            archive.addfile(row, io.BytesIO(program))
+    return target.getvalue()
+
+
+def _program(name: str, path: str) -> bytes:
+    return f"{name} {path}\n".encode()
+
+
+@cache
+def stand_ins() -> Upstream:
+    """The index with the digests of the files that stand in."""
+    replaced = {
+        name: msgspec.structs.replace(
+            release,
+            files={
+                arch: msgspec.structs.replace(file, sha256=hashlib.sha256(content(name)).hexdigest())
+                for arch, file in release.files.items()
+            },
+        )
+        for name, release in upstream().releases.items()
+    }
+    return Upstream(replaced)
+
+
+def upstream_server() -> FakeMachine:
+    """The server, nothing of ours on it yet."""
+    machine = debian12(TODAY)
+    machine.units.reads["containerd.service"] = ("/etc/olares/containerd.toml", "/usr/local/bin/containerd")
+    machine.units.reads["etcd.service"] = (*machine.units.reads["etcd.service"], "/usr/local/bin/etcd")
+    machine.commands["unshare",] = fetch
+    machine.units.on_start["containerd.service"] = _containerd_up
+    return machine
+
+
+def _containerd_up(machine: FakeMachine) -> None:
+    """containerd 2 also listens for NRI plugins."""
+    containerd_up(machine)
+    machine.tree.file("/run/nri/nri.sock", "")
+
+
+def fetch(machine: FakeMachine, call: Call) -> Iterator[None]:
+    """``python3 -m installers.core.artifacts fetch``: a release's file in the cache, its members in the ledger."""
+    words = call.argv[call.argv.index("installers.core.artifacts") + 1 :]
+    verb, name, digest = (word for word in words if not word.startswith("--"))
+    pin = released(name, arch="amd64")
+    if verb != "fetch" or pin.file.sha256 != digest:
+        raise AssertionError(f"{verb} {name} {digest} is not what was planned")
+    path = f"{PATHS.cache}/{pin.entry}"
+    machine.tree.file(f"{path}.part", "half")
+    yield
+    machine.tree.unlink(f"{path}.part")
+    machine.tree.file(path, content(name))
+    yield
+    files = [
+        BuiltFile(member.removeprefix("./"), hashlib.sha256(_program(name, member)).hexdigest(), 1)
+        for member in MEMBERS.get(name, ())
+    ]
+    record = Cache(Path(PATHS.cache), Path(PATHS.built)).record_path(record_name(name), digest)
+    built = Built(record_name(name), digest, tuple(files), 0.0, 1795341600.0)
+    machine.tree.file(str(record), json.dumps(asdict(built)), mode=0o600)
+    yield
