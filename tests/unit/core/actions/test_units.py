@@ -29,7 +29,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
     machine.units.load()
     machine.units.survivors["thing.service"] = (4711, 4712)
     machine.units.start("thing.service")
-    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(module, "POLL", 0.0)
     return machine
 
 
