@@ -99,6 +99,9 @@ class _Recipes:
         """
         rows = [(self._built(planned, site, binaries), owner) for planned, owner in self._planned.values()]
         builds = tuple(built for built, _ in rows)
+        if not builds:
+            # Nothing is built from releases, and a host that takes them need not be a Debian.
+            return []
         steps = [Step(OnlyFor(Packages(*TOOLS), builds), "packages", ARTIFACTS)]
         for built, owner in rows:
             for resource in (*self._inputs(built, builds, site), built):
