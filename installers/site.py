@@ -99,11 +99,12 @@ class K3s:
 
     ``datastore``: where the cluster's record is, ``embedded`` (a SQLite file of K3s's) or ``etcd`` (a service of the
     host). ``runtime``: whose containerd runs the pods, K3s's ``own`` or the host's, ``shared`` with other users.
+    Both are "" until they are chosen.
     """
 
     version: str = ""
-    datastore: str = "embedded"
-    runtime: str = "own"
+    datastore: str = ""
+    runtime: str = ""
 
     @property
     def outside(self) -> frozenset[str]:

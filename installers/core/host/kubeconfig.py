@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ADMIN = "/etc/kubernetes/admin.conf"
 """The file kubeadm leaves for root."""
 
+K3S = "/etc/rancher/k3s/k3s.yaml"
+"""The file K3s leaves for root."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
