@@ -155,15 +155,16 @@ def _belongs(component: Component, site: Site) -> bool:
 
 def _as_chosen(component: Component, site: Site) -> Component:
     """Of what it would bring along, what was chosen to be a component of its own is a requirement instead."""
-    manifest, outside = component.manifest, _outside(site)
+    manifest, edition, outside = component.manifest, component.edition, _outside(site)
     taken = tuple(name for name in manifest.includes if name in outside)
     if not taken:
         return component
     rest = tuple(name for name in manifest.includes if name not in outside)
-    return replace(
-        component,
-        manifest=msgspec.structs.replace(manifest, includes=rest, requires=(*manifest.requires, *taken)),
-    )
+    manifest = msgspec.structs.replace(manifest, includes=rest, requires=(*manifest.requires, *taken))
+    if edition.substitute and edition.substitute.stands_for.lower() in taken:
+        # It stands in for nothing that is here.
+        edition = msgspec.structs.replace(edition, substitute=None)
+    return replace(component, manifest=manifest, edition=edition)
 
 
 def _why_not(component: Component, site: Site) -> str:

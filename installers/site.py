@@ -108,9 +108,12 @@ class K3s:
 
     @property
     def outside(self) -> frozenset[str]:
-        """Systems that are components of their own here, although K3s could bring them."""
-        taken = {"etcd": self.datastore == "etcd", "containerd": self.runtime == "shared"}
-        return frozenset(name for name, outside in taken.items() if outside)
+        """Systems that are components of their own here, although K3s could bring them.
+
+        The pod network goes with the runtime: containerd looks for its configuration and plugins, K3s's lie elsewhere.
+        """
+        etcd = {"etcd"} if self.datastore == "etcd" else set()
+        return frozenset(etcd | ({"containerd", "calico"} if self.runtime == "shared" else set()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from installers.site import Site
@@ -50,6 +51,7 @@ def server(site: Site, datastore: Mapping[str, str]) -> dict[str, Any]:
         "default-local-storage-path": site.paths.volumes,
         "disable": list(DISABLED),
         "disable-helm-controller": True,
+        **_network(site),
         **_datastore(datastore),
     }
 
@@ -62,6 +64,11 @@ def agent(site: Site, *, server: str) -> dict[str, Any]:
 def _node(site: Site) -> dict[str, Any]:
     runtime = {"container-runtime-endpoint": RUNTIME} if site.k3s.runtime == "shared" else {}
     return {"node-name": site.node.name, "node-ip": [site.node.address], **runtime}
+
+
+def _network(site: Site) -> dict[str, Any]:
+    """flannel and its policies are K3s's default; with the host's containerd the network is a component of its own."""
+    return {"flannel-backend": "none", "disable-network-policy": True} if site.k3s.runtime == "shared" else {}
 
 
 def _datastore(published: Mapping[str, str]) -> dict[str, Any]:
@@ -82,11 +89,13 @@ def written(keys: Mapping[str, Any]) -> str:
     return _NOTE + yaml.safe_dump(dict(keys), sort_keys=False, default_flow_style=False, allow_unicode=True, width=200)
 
 
-def registries(mirrors: Mapping[str, tuple[str, ...]]) -> str:
+def registries(mirrors: Mapping[str, tuple[str, ...]], *, authorities: Mapping[str, str] = MappingProxyType({})) -> str:
     """registries.yaml: where images of each registry are asked for first. "" without mirrors: then there is no file.
 
     ``mirrors``: addresses (https://HOST[:PORT]) by the registry's name as it stands in references, ``*`` for all.
-    What no mirror has comes from the registry itself.
+    ``authorities``: files with the certificate authority of a mirror, by HOST[:PORT]. What no mirror has comes from the
+    registry itself.
     """
     rows = {name: {"endpoint": list(endpoints)} for name, endpoints in mirrors.items() if endpoints}
-    return written({"mirrors": rows}) if rows else ""
+    trust = {host: {"tls": {"ca_file": path}} for host, path in authorities.items()}
+    return written({"mirrors": rows, **({"configs": trust} if trust else {})}) if rows else ""

@@ -136,6 +136,13 @@ def test_the_runtime_is_k3s_own_unless_the_hosts_is_chosen(role: str) -> None:
     assert found["container-runtime-endpoint"] == "unix:///run/containerd/containerd.sock"
 
 
+def test_the_pod_network_goes_with_the_runtime() -> None:
+    assert not {"flannel-backend", "disable-network-policy"} & configuration("server", K3s()).keys()
+    found = configuration("server", K3s(runtime="shared"))
+    assert (found["flannel-backend"], found["disable-network-policy"]) == ("none", True)
+    assert "flannel-backend" not in configuration("agent", K3s(runtime="shared")), "the server tells its agents"
+
+
 def test_an_agent_joins_by_address_and_decides_nothing_for_the_cluster() -> None:
     found = configuration("agent", K3s(datastore="etcd"))
     assert found == {
@@ -163,6 +170,16 @@ def test_registries_have_the_documented_form(mirrors: dict[str, tuple[str, ...]]
             assert fits(value, REGISTRIES["mirrors"][key])
         assert row["endpoint"] == list(mirrors[name])
         assert all(endpoint.startswith(("http://", "https://")) for endpoint in row["endpoint"])
+
+
+def test_authorities_of_mirrors_have_the_documented_form() -> None:
+    mirrors = {"docker.io": ("https://mirror.example:5000",)}
+    found = read(registries(mirrors, authorities={"mirror.example:5000": "/etc/ssl/mirror.pem"}))
+    assert found["configs"] == {"mirror.example:5000": {"tls": {"ca_file": "/etc/ssl/mirror.pem"}}}
+    for row in found["configs"].values():
+        for section, keys in row.items():
+            assert all(fits(value, REGISTRIES["configs"][section][key]) for key, value in keys.items())
+    assert registries({}, authorities={"mirror.example": "/etc/ssl/mirror.pem"}) == ""
 
 
 @pytest.mark.parametrize("mirrors", [{}, {"docker.io": ()}])

@@ -97,6 +97,16 @@ def test_it_starts_after_what_it_takes_from_others(choice: K3s, after: str) -> N
     assert parser["Unit"]["After"] == parser["Unit"]["Wants"] == after
 
 
+def test_an_agents_unit_is_the_same_but_for_its_role() -> None:
+    """It tells systemd nothing of its readiness; joining is for later."""
+    (found,) = [resource for resource in made(SITE) if isinstance(resource, Unit)]
+    assert isinstance(found.content, Template)
+    values = dict(found.content.values) | {"role": "agent"}
+    text = rendered(Template("k3s.service.j2", package="installers.infrastructure.k3s", **values))
+    assert "\nType=exec\n" in text
+    assert "\nExecStart=/usr/local/bin/k3s agent\n" in text
+
+
 def test_secrets_are_private_files() -> None:
     files = {resource.path: resource for resource in made(SITE) if isinstance(resource, File)}
     private = ("/etc/rancher/k3s/config.yaml", "/etc/rancher/k3s/token", "/etc/rancher/k3s/agent-token")
@@ -160,8 +170,8 @@ def test_claims_find_their_directories_again() -> None:
     [
         (K3s("", "embedded", "own"), set()),
         (K3s("", "etcd", "own"), {"etcd"}),
-        (K3s("", "embedded", "shared"), {"containerd"}),
-        (K3s("", "etcd", "shared"), {"etcd", "containerd"}),
+        (K3s("", "embedded", "shared"), {"containerd", "calico"}),
+        (K3s("", "etcd", "shared"), {"etcd", "containerd", "calico"}),
     ],
 )
 def test_what_is_chosen_from_outside_is_required_and_not_brought(choice: K3s, outside: set[str]) -> None:
@@ -169,6 +179,7 @@ def test_what_is_chosen_from_outside_is_required_and_not_brought(choice: K3s, ou
     everything = {"containerd", "etcd", "calico", "kubernetes", "coredns", "storage"}
     assert set(k3s.manifest.requires) == {"kernel"} | outside
     assert set(k3s.manifest.includes) == everything - outside
+    assert (k3s.edition.substitute is None) == ("calico" in outside), "flannel stands in for Calico where it runs"
 
 
 def test_with_its_own_parts_k3s_is_all_there_is() -> None:
