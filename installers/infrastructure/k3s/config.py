@@ -21,7 +21,7 @@ RUNTIME = "unix:///run/containerd/containerd.sock"
 """Where the host's own containerd listens."""
 
 DISABLED = ("traefik", "servicelb", "metrics-server")
-"""Packaged parts of K3s that this system does not use; docs/decisions/0020 has the reasons."""
+"""Packaged parts of K3s that this system does not use; docs/decisions/0018 has the reasons."""
 
 _NOTE = "# Written by olares-cli; changes made here are undone by the next install.\n"
 

@@ -9,7 +9,7 @@ from installers.core.errors import Failure
 from installers.core.facts.results import NodeReady, ObjectsPresent
 from installers.core.model import Footprint, Kind, Ref, Resource
 from installers.core.resources.artifacts import Binary
-from installers.core.resources.files import Block, Directory, File, Symlink
+from installers.core.resources.files import Block, File, Symlink
 from installers.core.resources.templates import Template
 from installers.core.resources.units import Unit
 from installers.core.resources.wait import Wait
@@ -97,11 +97,7 @@ def _require(site: Site, version: str) -> None:
 
 def _files(site: Site, values: Values) -> Iterator[Resource]:
     """Everything K3s reads. Both tokens are read from files: a command line and a unit are there for all to see."""
-    for path in ("/etc/rancher", HOME):
-        yield Directory(path)
     if site.k3s.runtime == "own":
-        for path in ("/var/lib/rancher", DATA, f"{DATA}/agent", IMAGES):
-            yield Directory(path)
         archive = values.releases["k3s-images"]
         yield Binary(f"{IMAGES}/{archive.file.file}", archive, site.paths, mode=0o644)
     yield File(TOKEN, values.secret("k3s/token"), mode=0o600)
