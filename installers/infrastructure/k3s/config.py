@@ -13,6 +13,8 @@ CONFIG = f"{HOME}/config.yaml"
 REGISTRIES = f"{HOME}/registries.yaml"
 TOKEN = f"{HOME}/token"
 AGENT_TOKEN = f"{HOME}/agent-token"
+ENVIRONMENT = "/etc/olares/k3s.env"
+"""Variables for the service, where there are any; K3s hands those of proxies on to its containerd."""
 
 ENDPOINT = "api.olares.internal"
 """The API server's name on this node, for certificates and kubeconfigs that must not carry an address."""
@@ -99,3 +101,12 @@ def registries(mirrors: Mapping[str, tuple[str, ...]], *, authorities: Mapping[s
     rows = {name: {"endpoint": list(endpoints)} for name, endpoints in mirrors.items() if endpoints}
     trust = {host: {"tls": {"ca_file": path}} for host, path in authorities.items()}
     return written({"mirrors": rows, **({"configs": trust} if trust else {})}) if rows else ""
+
+
+def environment(variables: Mapping[str, str]) -> str:
+    """The file of variables for the service (HTTP_PROXY and its like), "" without any: then there is no file.
+
+    K3s adds the cluster's own addresses to NO_PROXY by itself; the node's and the network's are the caller's.
+    """
+    quoted = {name: value.replace("\\", "\\\\").replace('"', '\\"') for name, value in variables.items()}
+    return _NOTE + "".join(f'{name}="{value}"\n' for name, value in quoted.items()) if variables else ""

@@ -13,7 +13,17 @@ from installers.core.resources.files import Block, File, Symlink
 from installers.core.resources.templates import Template
 from installers.core.resources.units import Unit
 from installers.core.resources.wait import Wait
-from installers.infrastructure.k3s.config import AGENT_TOKEN, CONFIG, ENDPOINT, HOME, TOKEN, server, written
+from installers.infrastructure.k3s.config import (
+    AGENT_TOKEN,
+    CONFIG,
+    ENDPOINT,
+    ENVIRONMENT,
+    HOME,
+    REGISTRIES,
+    TOKEN,
+    server,
+    written,
+)
 from installers.site import Site
 
 BIN = "/usr/local/bin"
@@ -22,9 +32,6 @@ UNIT = "k3s.service"
 DATA = "/var/lib/rancher/k3s"
 IMAGES = f"{DATA}/agent/images"
 """What lies here K3s reads into its containerd at each start."""
-
-ENVIRONMENT = "/etc/olares/k3s.env"
-"""Variables for the service (proxies), where there are any; K3s hands them on to its containerd."""
 
 NODES = Kind("v1", "Node", "nodes", namespaced=False)
 
@@ -77,7 +84,7 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
     yield Unit(
         UNIT,
         content=_unit(site),
-        restart_on=[PROGRAM, CONFIG, TOKEN, AGENT_TOKEN],
+        restart_on=[PROGRAM, CONFIG, TOKEN, AGENT_TOKEN, REGISTRIES, ENVIRONMENT],
         footprint=FOOTPRINT,
         # Reading the images takes minutes on a slow disk.
         timeout=900,

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 import yaml
 
-from installers.infrastructure.k3s.config import AGENT_TOKEN, DISABLED, TOKEN, agent, registries, server, written
+from installers.infrastructure.k3s.config import (
+    AGENT_TOKEN,
+    DISABLED,
+    TOKEN,
+    agent,
+    environment,
+    registries,
+    server,
+    written,
+)
 from installers.site import K3s, Network, Node, Paths, Site
 
 DATA = Path(__file__).parents[3] / "data/k3s"
@@ -185,3 +194,9 @@ def test_authorities_of_mirrors_have_the_documented_form() -> None:
 @pytest.mark.parametrize("mirrors", [{}, {"docker.io": ()}])
 def test_without_mirrors_there_is_no_file(mirrors: dict[str, tuple[str, ...]]) -> None:
     assert registries(mirrors) == ""
+
+
+def test_variables_are_quoted_as_systemd_reads_them() -> None:
+    text = environment({"HTTPS_PROXY": "http://proxy.example:3128", "NO_PROXY": 'a b,"c"\\'})
+    assert text.splitlines()[1:] == ['HTTPS_PROXY="http://proxy.example:3128"', 'NO_PROXY="a b,\\"c\\"\\\\"']
+    assert environment({}) == ""

@@ -23,7 +23,8 @@ from installers.core.resources.artifacts import Binary
 from installers.core.resources.files import File, Symlink
 from installers.core.resources.templates import Template
 from installers.core.resources.units import Unit
-from installers.infrastructure.k3s.install import ENVIRONMENT, FOOTPRINT, resources
+from installers.infrastructure.k3s.config import ENVIRONMENT
+from installers.infrastructure.k3s.install import FOOTPRINT, resources
 from installers.site import K3s, Node, Paths, Site
 from tests.fake import FakeMachine, FakeProbe, debian
 
