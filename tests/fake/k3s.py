@@ -19,7 +19,7 @@ from installers.core.artifacts.upstream import Upstream, upstream
 from installers.core.model import Kind, Ref
 from installers.site import Paths
 from tests.fake.commands import Call
-from tests.fake.debian12 import debian12
+from tests.fake.debian12 import debian12, rolled_out
 from tests.fake.machine import FakeMachine
 from tests.fake.network import Link
 from tests.fake.tree import Mount
@@ -76,6 +76,9 @@ def upstream_host() -> FakeMachine:
     units.on_stop["k3s.service"] = lambda machine: setattr(machine.cluster, "up", False)
     units.survivors["k3s.service"] = SHIMS
     machine.commands |= {("unshare",): fetch, ("kill",): kill}
+    machine.cluster.defaults |= dict.fromkeys(
+        ("Deployment", "StatefulSet", "DaemonSet"), lambda item: _pulled(machine, item)
+    )
     machine.tree.last |= {
         f"{DATA}/server/db/state.db": machine.cluster.objects.clear,
         f"{DATA}/agent/containerd/meta.db": machine.images.clear,
@@ -155,6 +158,16 @@ def _network(machine: FakeMachine) -> None:
             wall.table("nat")["POSTROUTING"].append(jump)
 
 
+def _pulled(machine: FakeMachine, item: dict[str, Any]) -> None:
+    """K3s's containerd gets images from registries where it has none, and pods run."""
+    template = item["spec"]["template"]["spec"]
+    for container in (*template.get("initContainers", ()), *template["containers"]):
+        if container["image"] not in machine.images and container.get("imagePullPolicy") == "Never":
+            raise AssertionError(f"nobody brings {container['image']}")
+        machine.images.setdefault(container["image"], f"sha256:{container['image']}")
+    rolled_out(machine, item)
+
+
 def _objects(machine: FakeMachine) -> None:
     """The node, and what K3s deploys by itself."""
     cluster = machine.cluster
@@ -163,8 +176,7 @@ def _objects(machine: FakeMachine) -> None:
     cluster.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"}}, "k3s")
     cluster.objects[("v1", "Node", "", "node1")]["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
     for name in ("coredns", "local-path-provisioner"):
-        machine.images.setdefault(image := f"docker.io/rancher/{name}:1", f"sha256:{name}")
-        pods = {"hostNetwork": True, "containers": [{"name": name, "image": image}]}
+        pods = {"hostNetwork": True, "containers": [{"name": name, "image": f"docker.io/rancher/{name}:1"}]}
         cluster.apply(
             {
                 "apiVersion": "apps/v1",
