@@ -144,12 +144,13 @@ class _Releases:
         return pins
 
     def steps(self, binaries: Sequence[Binary]) -> list[Step]:
-        """A background step for each, which nothing holds up."""
+        """A background step for each that something here is made of; nothing holds it up."""
         found = []
         for pin, owner in self._pins.values():
             installed = tuple((one.path, one.name) for one in binaries if one.source == pin)
-            fetched = Fetched(pin, self.site.paths, installed, self.site.places)
-            found.append(Step(fetched, owner, ARTIFACTS, background=True))
+            if installed:
+                fetched = Fetched(pin, self.site.paths, installed, self.site.places)
+                found.append(Step(fetched, owner, ARTIFACTS, background=True))
         return found
 
 

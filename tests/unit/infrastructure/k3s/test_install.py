@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import jinja2
+import msgspec
 import pytest
 import yaml
 
@@ -15,6 +16,7 @@ from installers.choice import KUBECONFIGS, choose, components, lock_path, lock_t
 from installers.core.artifacts.releases import released
 from installers.core.artifacts.upstream import upstream
 from installers.core.component.load import load
+from installers.core.component.steps import Wanted, build_steps
 from installers.core.component.values import Platform, Values
 from installers.core.engine.gather import FactStore
 from installers.core.errors import Failure
@@ -130,6 +132,18 @@ def test_with_the_hosts_containerd_its_programs_stay_its_own() -> None:
     found = made(replace(SITE, k3s=K3s("", "embedded", "shared")))
     assert [r.path for r in found if isinstance(r, Symlink)] == ["/usr/local/bin/kubectl"]
     assert [r.path for r in found if isinstance(r, Binary)] == ["/usr/local/bin/k3s"]
+
+
+def fetched(site: Site) -> set[str]:
+    component = load(PATH, "upstream")
+    alone = replace(component, manifest=msgspec.structs.replace(component.manifest, requires=()))
+    steps = build_steps([Wanted(alone, "cluster")], site, Platform("bookworm", "amd64"))
+    return {step.resource.key for step in steps if step.background}
+
+
+def test_only_what_is_used_is_fetched() -> None:
+    assert fetched(SITE) == {"fetched:k3s", "fetched:k3s-images"}
+    assert fetched(replace(SITE, k3s=K3s("", "embedded", "shared"))) == {"fetched:k3s"}
 
 
 def test_the_hosts_containerd_and_a_bundle_do_not_go_together() -> None:
