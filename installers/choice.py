@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import msgspec
+
 from installers.core.component.load import Component, load
 from installers.core.errors import Failure
+from installers.core.host.kubeconfig import ADMIN, K3S
 from installers.core.model import Probe
 from installers.phases import PHASES
 from installers.site import MACHINE, Node, Site
@@ -18,6 +21,12 @@ ENGINE = {"debian": "kubernetes", "upstream": "k3s"}
 
 ENGINES = {"debian": ("kubernetes",), "upstream": ("k3s", "kubernetes")}
 """The engines an edition has at all: nobody packages K3s for Debian."""
+
+KUBECONFIGS = {"kubernetes": ADMIN, "k3s": K3S}
+"""Where an engine leaves root's access to the cluster."""
+
+DATASTORE, RUNTIME = "embedded", "own"
+"""What K3s works with unless somebody chooses otherwise."""
 
 _PATHS = tuple(path for phase in PHASES for path in phase.components)
 
@@ -47,7 +56,8 @@ def lock_text(site: Site, components: Iterable[Component]) -> str:
         for one in components
     }
     choices = {"source": site.source, "places": site.places, "edition": site.edition, "kube": site.kube}
-    return json.dumps({**choices, "node": asdict(site.node), "systems": systems}, indent=1) + "\n"
+    k3s = {"k3s": {"datastore": site.k3s.datastore, "runtime": site.k3s.runtime}} if site.kube == "k3s" else {}
+    return json.dumps({**choices, **k3s, "node": asdict(site.node), "systems": systems}, indent=1) + "\n"
 
 
 def choose(site: Site, probe: Probe) -> Site:
@@ -64,7 +74,17 @@ def choose(site: Site, probe: Probe) -> Site:
     kube = site.kube or ENGINE[edition]
     if kube not in ENGINES[edition]:
         raise Failure("OLR-PLAN-007", source=source, kube=kube, known=", ".join(ENGINES[edition]))
-    return replace(site, source=source, edition=edition, kube=kube)
+    k3s = replace(site.k3s, datastore=site.k3s.datastore or DATASTORE, runtime=site.k3s.runtime or RUNTIME)
+    return replace(site, source=source, edition=edition, kube=kube, k3s=k3s)
+
+
+def kubeconfig(site: Site, probe: Probe) -> str:
+    """The kubeconfig of this installation's engine, chosen or to be chosen.
+
+    No other file is looked at: one that somebody else's cluster left must not be taken for ours.
+    """
+    locked = _locked(site, probe)
+    return KUBECONFIGS[locked["kube"] if locked else choose(site, probe).kube]
 
 
 def edition_of(source: str) -> str:
@@ -91,19 +111,27 @@ def _locked(site: Site, probe: Probe) -> Mapping[str, Any]:
 
 
 def _as_locked(site: Site, locked: Mapping[str, Any]) -> Site:
-    asked = (("source", site.source, locked["source"]), ("kube", site.kube, locked["kube"]))
-    for name, wanted, has in asked:
+    k3s = replace(site.k3s, **locked.get("k3s", {"datastore": DATASTORE, "runtime": RUNTIME}))
+    asked = (
+        ("source", site.source, locked["source"]),
+        ("kube", site.kube, locked["kube"]),
+        ("k3s.datastore", site.k3s.datastore, k3s.datastore),
+        ("k3s.runtime", site.k3s.runtime, k3s.runtime),
+    )
+    # What is asked of an engine that is not here changes nothing.
+    for name, wanted, has in asked if locked["kube"] == "k3s" else asked[:2]:
         if wanted and wanted != has:
             raise Failure("OLR-PLAN-006", name=name, wanted=wanted, has=has)
     # Another place for the same bits changes no choice: a mirror moves, a stick is mounted elsewhere.
     places = site.places or tuple(locked["places"])
-    return replace(site, source=locked["source"], kube=locked["kube"], edition=locked["edition"], places=places)
+    chosen = replace(site, source=locked["source"], kube=locked["kube"], edition=locked["edition"])
+    return replace(chosen, places=places, k3s=k3s)
 
 
 def components(site: Site) -> tuple[Component, ...]:
     """The components of a chosen site, in the order of the phases."""
     found = (load(path, site.edition) for path in _PATHS)
-    return tuple(one for one in found if one.manifest.belongs_to(site.kube) and not _why_not(one, site))
+    return tuple(_as_chosen(one, site) for one in found if _belongs(one, site) and not _why_not(one, site))
 
 
 def left_out(site: Site) -> tuple[LeftOut, ...]:
@@ -112,8 +140,31 @@ def left_out(site: Site) -> tuple[LeftOut, ...]:
     return tuple(
         LeftOut(one.name, one.manifest.title, one.manifest.phase, why)
         for one in found
-        if one.manifest.belongs_to(site.kube) and (why := _why_not(one, site))
+        if _belongs(one, site) and (why := _why_not(one, site))
     )
+
+
+def _outside(site: Site) -> frozenset[str]:
+    return site.k3s.outside if site.kube == "k3s" else frozenset()
+
+
+def _belongs(component: Component, site: Site) -> bool:
+    """Whether it is a part of installations with this engine, as that engine was chosen."""
+    return component.manifest.belongs_to(site.kube) or component.name in _outside(site)
+
+
+def _as_chosen(component: Component, site: Site) -> Component:
+    """Of what it would bring along, what was chosen to be a component of its own is a requirement instead."""
+    manifest, edition, outside = component.manifest, component.edition, _outside(site)
+    taken = tuple(name for name in manifest.includes if name in outside)
+    if not taken:
+        return component
+    rest = tuple(name for name in manifest.includes if name not in outside)
+    manifest = msgspec.structs.replace(manifest, includes=rest, requires=(*manifest.requires, *taken))
+    if edition.substitute and edition.substitute.stands_for.lower() in taken:
+        # It stands in for nothing that is here.
+        edition = msgspec.structs.replace(edition, substitute=None)
+    return replace(component, manifest=manifest, edition=edition)
 
 
 def _why_not(component: Component, site: Site) -> str:

@@ -9,7 +9,17 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from installers.choice import LeftOut, choose, components, left_out, lock_path, lock_text, locked_node, source_text
+from installers.choice import (
+    LeftOut,
+    choose,
+    components,
+    kubeconfig,
+    left_out,
+    lock_path,
+    lock_text,
+    locked_node,
+    source_text,
+)
 from installers.core.artifacts.actions import ACTIONS as ARTIFACT_ACTIONS
 from installers.core.artifacts.index import Registry
 from installers.core.artifacts.releases import require_reach
@@ -25,7 +35,6 @@ from installers.core.engine.undo import latest
 from installers.core.errors import Failure
 from installers.core.facts.platform import Architecture, DefaultAddress, Hostname, OsRelease, SystemdRunning
 from installers.core.host.kube import KubeWriter
-from installers.core.host.kubeconfig import ADMIN
 from installers.core.host.local import LocalHost, LocalProbe
 from installers.core.host.mounts import mount_points
 from installers.core.model import Blocked, Change, Deferred, Fact, Kept, Probe, Resource, Satisfied, Step, Unknown
@@ -115,7 +124,7 @@ class Status:
 
 def plan(options: Options, probe: Probe | None = None) -> InstallPlan:
     """What an install would do. Writes nothing outside the cache."""
-    probe = probe or LocalProbe()
+    probe = probe or _local(options.site)
     site = resolve(options.site, probe)
     found = make_plan(_steps(options, site, probe), probe, engine.past(site.paths.journal))
     return InstallPlan(found, _substitutes(components(site)), site, left_out(site))
@@ -180,7 +189,7 @@ def uninstall(options: Options, *, emit: Emit, everything: Literal["keep-data", 
 
 def status(options: Options, probe: Probe | None = None) -> Status:
     """Every component with its state, read from the machine itself."""
-    probe = probe or LocalProbe()
+    probe = probe or _local(options.site)
     paths = options.site.paths
     site = choose(options.site, probe)
     missing = tuple(
@@ -314,14 +323,22 @@ def _chosen(steps: list[Step], options: Options) -> list[Step]:
     return [step for step in steps if step.resource.key in keep]
 
 
+def _local(site: Site) -> LocalProbe:
+    """This host, with the cluster of the engine that is installed or would be."""
+    return LocalProbe(kubeconfig=kubeconfig(site, LocalProbe()))
+
+
 def _bench(options: Options, emit: Emit) -> Bench:
     paths = options.site.paths
-    cluster = KubeWriter(ADMIN)
+    access = kubeconfig(options.site, LocalProbe())
+    cluster = KubeWriter(access)
     return Bench(
         journal=paths.journal,
         lock=LOCK,
-        probe=LocalProbe(),
-        host=lambda children: LocalHost("/", paths, scope=children, emit_progress=children.progress, cluster=cluster),
+        probe=LocalProbe(kubeconfig=access),
+        host=lambda children: LocalHost(
+            "/", paths, scope=children, emit_progress=children.progress, kubeconfig=access, cluster=cluster
+        ),
         codec=CODEC,
         emit=emit,
         stop=options.stop,

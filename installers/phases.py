@@ -17,7 +17,11 @@ class Phase:
 PHASES = (
     Phase("host", "Prepare the host", ("infrastructure/kernel",)),
     Phase("runtime", "Container runtime", ("infrastructure/containerd",)),
-    Phase("cluster", "Kubernetes", ("infrastructure/etcd", "infrastructure/calico", "infrastructure/kubernetes")),
+    Phase(
+        "cluster",
+        "Kubernetes",
+        ("infrastructure/etcd", "infrastructure/calico", "infrastructure/kubernetes", "infrastructure/k3s"),
+    ),
     Phase("services", "Cluster services", ("infrastructure/coredns", "infrastructure/storage")),
     Phase(
         "platform",

@@ -94,6 +94,29 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class K3s:
+    """The engine K3s. ``version``: the one that is wanted, "" for the one this program brings.
+
+    ``datastore``: where the cluster's record is, ``embedded`` (a SQLite file of K3s's) or ``etcd`` (a service of the
+    host). ``runtime``: whose containerd runs the pods, K3s's ``own`` or the host's, ``shared`` with other users.
+    Both are "" until they are chosen.
+    """
+
+    version: str = ""
+    datastore: str = ""
+    runtime: str = ""
+
+    @property
+    def outside(self) -> frozenset[str]:
+        """Systems that are components of their own here, although K3s could bring them.
+
+        The pod network goes with the runtime: containerd looks for its configuration and plugins, K3s's lie elsewhere.
+        """
+        etcd = {"etcd"} if self.datastore == "etcd" else set()
+        return frozenset(etcd | ({"containerd", "calico"} if self.runtime == "shared" else set()))
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """Everything a user can decide about one host. Unset fields take the defaults shown here.
 
@@ -110,5 +133,6 @@ class Site:
     accept_eol: bool = False
     node: Node = field(default_factory=Node)
     network: Network = field(default_factory=Network)
+    k3s: K3s = field(default_factory=K3s)
     skip: tuple[str, ...] = ()
     paths: Paths = field(default_factory=Paths)

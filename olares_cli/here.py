@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from olares_cli.runs.request import Request
 
 
-def probe() -> Probe:
-    """The read-only face of the local machine."""
+def probe(site: Site | None = None) -> Probe:
+    """The read-only face of the local machine; with a site also of the cluster that its engine runs or would."""
     from installers.core.host.local import LocalProbe
 
-    return LocalProbe()
+    if site is None:
+        return LocalProbe()
+    from installers.choice import kubeconfig
+
+    return LocalProbe(kubeconfig=kubeconfig(site, LocalProbe()))
 
 
 def site(session: Session, *, source: str = "", kube: str = "", accept_eol: bool = False) -> Site:

@@ -10,7 +10,7 @@ from installers.core.facts.kernel import SysctlValue
 from installers.core.facts.platform import Cpu, Memory
 from installers.core.facts.storage import SwapSpaces
 from installers.core.model import Fact, Facts
-from installers.precheck.check import BaseCheck, Failed, Passed, Severity, Verdict, size
+from installers.precheck.check import ENGINES, BaseCheck, Failed, Passed, Severity, Verdict, size
 from installers.site import PROGRAM
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -72,7 +72,7 @@ class Disk(BaseCheck):
         return Passed("; ".join(said))
 
     def _wanted(self, facts: Facts) -> tuple[tuple[str, int, str], ...]:
-        if "kubernetes" in facts[Ours(self.journal)]:
+        if ENGINES & facts[Ours(self.journal)]:
             return ((self.state, REPAIR, "state"),)
         cached = bool(facts[self.built])
         return (

@@ -11,6 +11,9 @@ from installers.core.model import Fact, Facts
 Severity = Literal["error", "warning", "info"]
 Status = Literal["passed", "failed", "waived", "not-run"]
 
+ENGINES = frozenset({"kubernetes", "k3s"})
+"""The components that are the cluster itself: with one of them ours, so is what a cluster makes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passed:

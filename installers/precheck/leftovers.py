@@ -76,7 +76,7 @@ class FormerNetworks(BaseCheck):
         if first:
             return Failed("OLR-PRE-061", {"files": ", ".join(f"/etc/cni/net.d/{name}" for name in first)})
         links = [name for name in facts[LINKS] if name in CLUSTER_LINKS]
-        if links and "calico" not in facts[Ours(self.journal)]:
+        if links and not {"calico", "k3s"} & facts[Ours(self.journal)]:
             return Failed("OLR-PRE-062", {"links": ", ".join(links), "link": links[0]}, severity="warning")
         return Passed("those of this installation" if links else "none")
 

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from installers.core.facts.conditions import NameServers, Ours, Route, Routes, is_loopback
 from installers.core.facts.identity import PolicyRoutes
-from installers.core.facts.platform import DefaultAddress, Hostname, PortOwner
+from installers.core.facts.platform import DefaultAddress, Hostname, Listener, PortOwner
 from installers.core.model import Fact, Facts
-from installers.precheck.check import BaseCheck, Failed, Passed, Severity, Verdict
+from installers.precheck.check import ENGINES, BaseCheck, Failed, Passed, Severity, Verdict
 
 PORTS = (
     (6443, "kubernetes", "kube-apiserver"),
@@ -23,6 +23,9 @@ PORTS = (
     (9100, "prometheus", "prometheus-node-exporter"),
 )
 """A TCP port on the host, the component that listens there, and its process."""
+
+K3S = ("k3s", "k3s-server")
+"""The component and the process that listens for all parts of Kubernetes where K3s is the engine."""
 
 COMM = 15
 """The kernel cuts names of processes to so many characters."""
@@ -48,7 +51,7 @@ class PortsFree(BaseCheck):
         foreign = [
             (port, owner)
             for port, owner, component, name in taken
-            if component not in ours or (owner.process and owner.process[:COMM] != name[:COMM])
+            if not _known(owner, ours, (component, name), *([K3S] if component == "kubernetes" else []))
         ]
         if not foreign:
             return Passed("in use by this installation, or free")
@@ -57,6 +60,13 @@ class PortsFree(BaseCheck):
             for port, owner in foreign
         ]
         return Failed("OLR-PRE-020", {"taken": ", ".join(said), "port": foreign[0][0]})
+
+
+def _known(owner: Listener, ours: frozenset[str], *rows: tuple[str, str]) -> bool:
+    """Whether one of these components is ours and the process that listens is its, as far as it shows."""
+    return any(
+        component in ours and (not owner.process or owner.process[:COMM] == name[:COMM]) for component, name in rows
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +88,7 @@ class DefaultRoute(BaseCheck):
         return Passed(f"{found}, of the default route") if found else Failed("OLR-PRE-021", {})
 
 
-OUR_LINKS = ("cni0", "veth", "lo")
+OUR_LINKS = ("cni0", "flannel", "veth", "lo")
 """Beginnings of the names of links whose routes are the cluster's own."""
 
 
@@ -102,7 +112,7 @@ class AddressRanges(BaseCheck):
             for route in routes:
                 if not ip_network(range).overlaps(ip_network(route.network)):
                     continue
-                if route.link.startswith(OUR_LINKS) and "kubernetes" in facts[Ours(self.journal)]:
+                if route.link.startswith(OUR_LINKS) and ENGINES & facts[Ours(self.journal)]:
                     continue
                 return Failed(
                     "OLR-PRE-022", {"name": name, "range": range, "network": route.network, "link": route.link}

@@ -18,6 +18,9 @@ MADE_BY: Mapping[str, str] = {
     "containerd (/usr/local/bin/containerd)": "containerd",
     "Kubernetes (/etc/kubernetes/kubelet.conf)": "kubernetes",
     "Kubernetes (/etc/kubernetes/manifests/kube-apiserver.yaml)": "kubernetes",
+    "K3s (/usr/local/bin/k3s)": "k3s",
+    "K3s (/etc/rancher/k3s)": "k3s",
+    "K3s (/var/lib/rancher/k3s)": "k3s",
 }
 """Traces that our own components make too."""
 

@@ -71,7 +71,7 @@ def install(
         raise Failure("OLR-CLI-005", count=len(stopped), problems=problems)
     if plan or yes:
         return carry_out(session, request)
-    planned = verbs.load().plan(options, here.probe())
+    planned = verbs.load().plan(options, here.probe(options.site))
     code = planning.plan_code(planned)
     show(session, plan_page(planned, verbosity=session.verbosity), stream=session.err)
     if code is Code.BLOCKED:

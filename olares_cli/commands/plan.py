@@ -51,7 +51,7 @@ def plan(
         kube=kube,
         accept_eol=accept_eol,
     )
-    planned = verbs.load().plan(options, here.probe())
+    planned = verbs.load().plan(options, here.probe(options.site))
     show_plan(session, planned)
     if file is not None:
         save(planned, file)

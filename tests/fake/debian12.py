@@ -109,7 +109,7 @@ def _attach(machine: FakeMachine) -> None:
         f"{ETCD}/member/snap/db": machine.cluster.objects.clear,
     }
     machine.cluster.defaults |= dict.fromkeys(
-        ("Deployment", "StatefulSet", "DaemonSet"), lambda item: _rolled_out(machine, item)
+        ("Deployment", "StatefulSet", "DaemonSet"), lambda item: rolled_out(machine, item)
     )
 
 
@@ -210,7 +210,7 @@ def _networked_pod(machine: FakeMachine, name: str) -> None:
     machine.tree.file(f"/var/lib/cni/networks/olares/{mark}", name)
 
 
-def _rolled_out(machine: FakeMachine, item: dict[str, Any]) -> None:
+def rolled_out(machine: FakeMachine, item: dict[str, Any]) -> None:
     """The controllers' work on a new workload: pods run, claims have their volumes."""
     metadata, spec = item["metadata"], item["spec"]
     template = spec["template"]["spec"]

@@ -23,7 +23,8 @@ def _pid(unit: str) -> int:
 @dataclass(slots=True)
 class Units:
     """``reads``: further files a unit reads when it starts. ``on_start`` and ``on_stop``: what running
-    does to the machine (chains, mounts, links). ``fails``: units whose start fails.
+    does to the machine (chains, mounts, links). ``fails``: units whose start fails. ``survivors``: processes
+    a unit's stop leaves in its group (``KillMode=process``); systemd then knows nothing of them any more.
     """
 
     machine: FakeMachine
@@ -31,6 +32,7 @@ class Units:
     on_start: dict[str, Callable[[FakeMachine], None]] = field(default_factory=dict)
     on_stop: dict[str, Callable[[FakeMachine], None]] = field(default_factory=dict)
     fails: set[str] = field(default_factory=set)
+    survivors: dict[str, tuple[int, ...]] = field(default_factory=dict)
     running: dict[str, dict[str, str]] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     starts: dict[str, int] = field(default_factory=dict)
@@ -114,12 +116,30 @@ class Units:
     def stop(self, unit: str) -> bool:
         if unit in self.running:
             del self.running[unit]
-            self.machine.tree.unlink(f"{CGROUPS}/system.slice/{unit}/cgroup.procs")
-            self.machine.tree.unlink(f"{CGROUPS}/system.slice/{unit}")
+            if left := self.survivors.get(unit):
+                group = f"{CGROUPS}/system.slice/{unit}/cgroup.procs"
+                self.machine.tree.file(group, "".join(f"{pid}\n" for pid in left))
+            else:
+                self._empty(unit)
             if unit in self.on_stop:
                 self.on_stop[unit](self.machine)
         self.failed.discard(unit)
         return True
+
+    def _empty(self, unit: str) -> None:
+        self.machine.tree.unlink(f"{CGROUPS}/system.slice/{unit}/cgroup.procs")
+        self.machine.tree.unlink(f"{CGROUPS}/system.slice/{unit}")
+
+    def kill(self, *pids: str) -> None:
+        """End processes that outlived their unit, by number."""
+        for unit in self.survivors:
+            path = f"{CGROUPS}/system.slice/{unit}/cgroup.procs"
+            if unit in self.running or not self.machine.tree.exists(path):
+                continue
+            left = [pid for pid in self.machine.tree.text(path).split() if pid not in pids]
+            self.machine.tree.file(path, "".join(f"{pid}\n" for pid in left))
+            if not left:
+                self._empty(unit)
 
     def restart(self, unit: str) -> bool:
         self.stop(unit)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from installers.choice import choose, components, left_out, lock_path, lock_text, locked_node
+from installers.choice import choose, components, kubeconfig, left_out, lock_path, lock_text, locked_node
 from installers.core.errors import Failure
 from installers.site import MACHINE, Node, Site
 from tests.fake import FakeMachine, FakeProbe
@@ -90,3 +90,19 @@ def test_what_an_edition_does_not_have_is_left_out_aloud() -> None:
     assert {row.why for row in left_out(nowhere)} == {"it does not exist in the edition nowhere yet"}
     # Another engine's parts are not missed: K3s needs no kubeadm.
     assert "kubernetes" not in {row.name for row in left_out(replace(nowhere, kube="k3s"))}
+
+
+def test_the_cluster_is_that_of_the_engine_and_no_other() -> None:
+    """Somebody's admin.conf on a host that takes K3s leads to a cluster that is not ours."""
+    machine = FakeMachine()
+    machine.tree.file("/etc/kubernetes/admin.conf", "theirs\n")
+    assert kubeconfig(Site(), FakeProbe(machine)) == "/etc/rancher/k3s/k3s.yaml"
+    assert kubeconfig(Site(kube="kubernetes"), FakeProbe(machine)) == "/etc/kubernetes/admin.conf"
+
+
+def test_an_installations_cluster_is_found_whatever_is_asked_for_now() -> None:
+    """Undo and uninstall go by the lock: a file that asks for something else must not keep them from it."""
+    site, machine = locked()
+    for asked in (Site(source="debian"), Site(source="debian", kube="k3s"), Site(kube="kubernetes")):
+        assert kubeconfig(asked, FakeProbe(machine)) == "/etc/rancher/k3s/k3s.yaml"
+    assert site.kube == "k3s"

@@ -135,7 +135,8 @@ class RestartUnit(BaseAction):
 class StopUnit(BaseAction):
     """Stop a unit and wait until no process is left in its control group.
 
-    What the unit's own stop leaves running there (``KillMode=process``) is killed.
+    What the unit's own stop leaves running there (``KillMode=process``) is killed, also where somebody
+    stopped the unit before us: containers' shims go on without the daemon that started them.
     """
 
     kind: ClassVar[str] = "stop-unit"
@@ -155,16 +156,20 @@ class StopUnit(BaseAction):
 
     def execute(self, host: Host) -> Outcome:
         state = _state(host, self.name)
-        if state.load == "not-found" and not state.running:
+        # systemd names the group of a running unit only; what was left in it lies where it was.
+        group = state.cgroup or f"/system.slice/{self.name}"
+        if state.load == "not-found" and not state.running and not cgroup_processes(host, group):
             return DONE
         host.run(("systemctl", "stop", self.name), timeout=self.timeout, ok=(0, 5))
         deadline = time.monotonic() + self.timeout
-        if cgroup_processes(host, state.cgroup):
+        if cgroup_processes(host, group):
             host.run(("systemctl", "kill", "--signal=SIGKILL", self.name), timeout=20, ok=(0, 1, 5))
-        while left := cgroup_processes(host, state.cgroup):
+        while left := cgroup_processes(host, group):
+            pids = [str(pid) for pid in left]
             if time.monotonic() > deadline:
-                pids = " ".join(str(pid) for pid in left)
-                raise Failure("OLR-UNIT-004", unit=self.name, pids=pids, seconds=f"{self.timeout:g}")
+                raise Failure("OLR-UNIT-004", unit=self.name, pids=" ".join(pids), seconds=f"{self.timeout:g}")
+            # With the stop systemd has let go of the group, and may no longer find what is in it.
+            host.run(("kill", "-s", "KILL", "--", *pids), timeout=20, ok=(0, 1))
             time.sleep(POLL)
         # A unit stopped by us must not be counted as broken: ``systemctl status`` of the machine stays clean.
         if _state(host, self.name).active == "failed":

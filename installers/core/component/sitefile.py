@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from installers.core.errors import Failure
-from installers.site import Network, Node, Paths, Site
+from installers.site import K3s, Network, Node, Paths, Site
 
 if TYPE_CHECKING:
     from yaml import Mark, MarkedYAMLError
@@ -128,6 +128,19 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
         "dns": Key("text", "The cluster DNS server's address; default: the tenth of services.", _is_address),
         "domain": Key("text", "The cluster's DNS domain.", _is_domain),
     },
+    "k3s": {
+        "version": Key("text", "The version that must be installed; default: the one this program brings."),
+        "datastore": Key(
+            "text",
+            "Where the cluster's record is: embedded (default, a SQLite file) or etcd (a service of the host).",
+            choices=("embedded", "etcd"),
+        ),
+        "runtime": Key(
+            "text",
+            "Whose containerd runs the pods: own (default, K3s's) or shared (the host's).",
+            choices=("own", "shared"),
+        ),
+    },
     "skip": Key("names", "Phases and components to leave out."),
 }
 
@@ -208,13 +221,14 @@ class _Reader:
             values["source"], values["places"] = source_of(values["source"])
         network = Network(**values.pop("network", {}))
         node = Node(**values.pop("node", {}))
+        k3s = K3s(**values.pop("k3s", {}))
         # Values are held against each other only when each is possible by itself: one mistake, one problem.
         single = any(key not in self.places for key in self.named if key.startswith(("network.", "node.address")))
         if not single and self._lengths_fit(network):
             if "network.services" in self.named and "network.dns" not in self.named:
                 network = replace(network, dns=str(ipaddress.IPv4Network(network.services)[10]))
             self._together(node, network)
-        return Site(**values, node=node, network=network)
+        return Site(**values, node=node, network=network, k3s=k3s)
 
     def _refuse(self, mark: Mark, what: str, hint: str = "") -> None:
         self.problems.append(Problem(self.path, mark.line + 1, mark.column + 1, what, hint))

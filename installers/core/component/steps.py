@@ -99,6 +99,9 @@ class _Recipes:
         """
         rows = [(self._built(planned, site, binaries), owner) for planned, owner in self._planned.values()]
         builds = tuple(built for built, _ in rows)
+        if not builds:
+            # Nothing is built from releases, and a host that takes them need not be a Debian.
+            return []
         steps = [Step(OnlyFor(Packages(*TOOLS), builds), "packages", ARTIFACTS)]
         for built, owner in rows:
             for resource in (*self._inputs(built, builds, site), built):
@@ -141,12 +144,13 @@ class _Releases:
         return pins
 
     def steps(self, binaries: Sequence[Binary]) -> list[Step]:
-        """A background step for each, which nothing holds up."""
+        """A background step for each that something here is made of; nothing holds it up."""
         found = []
         for pin, owner in self._pins.values():
             installed = tuple((one.path, one.name) for one in binaries if one.source == pin)
-            fetched = Fetched(pin, self.site.paths, installed, self.site.places)
-            found.append(Step(fetched, owner, ARTIFACTS, background=True))
+            if installed:
+                fetched = Fetched(pin, self.site.paths, installed, self.site.places)
+                found.append(Step(fetched, owner, ARTIFACTS, background=True))
         return found
 
 

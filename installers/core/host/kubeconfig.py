@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ADMIN = "/etc/kubernetes/admin.conf"
 """The file kubeadm leaves for root."""
 
+K3S = "/etc/rancher/k3s/k3s.yaml"
+"""The file K3s leaves for root."""
+
 SUPER = "super-admin.conf"
 """What kubeadm leaves beside it since 1.29: the only one with any rights until a phase binds admin.conf's group."""
 

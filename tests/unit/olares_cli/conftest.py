@@ -50,7 +50,7 @@ def verbs(monkeypatch: pytest.MonkeyPatch) -> Verbs:
     _shape: Shape = stub  # mypy holds the stub, like the real module, against what the command line expects
     monkeypatch.setitem(sys.modules, "installers.install", stub)
     monkeypatch.setattr(installers, "install", stub, raising=False)
-    monkeypatch.setattr(here, "probe", lambda: object())
+    monkeypatch.setattr(here, "probe", lambda site=None: object())
     for module in (here, choices):
         monkeypatch.setattr(module, "PHASES", PHASES)
     return stub

@@ -125,6 +125,30 @@ def test_swept_to_what_was_there(machine: FakeMachine) -> None:
     assert host.listdir("/var/log/pods") == ("older",)
 
 
+def test_shims_in_the_group_of_a_stopped_unit_are_ended(machine: FakeMachine) -> None:
+    """KillMode=process leaves them there; one of them does not listen to SIGTERM. Another unit's group stays."""
+    unit = "/sys/fs/cgroup/memory/system.slice/k3s.service"
+    other = "/sys/fs/cgroup/memory/system.slice/ssh.service/cgroup.procs"
+    machine.tree.file(other, "42\n")
+
+    def kill(machine: FakeMachine, call: Call) -> Iterator[None]:
+        pids = machine.tree.text(f"{unit}/cgroup.procs").split()
+        left = [pid for pid in pids if pid not in call.argv or (pid == "77" and "TERM" in call.argv)]
+        machine.tree.file(f"{unit}/cgroup.procs", "".join(f"{pid}\n" for pid in left))
+        if not left:
+            machine.tree.unlink(f"{unit}/cgroup.procs")
+        yield
+
+    machine.commands[("kill",)] = kill
+    claim = ClaimFootprint("unit:k3s.service", Footprint(cgroups=("system.slice/k3s.service",)))
+    sweep = claim.inverse(FakeHost(machine))
+    assert isinstance(sweep, SweepFootprint)
+    machine.tree.file(f"{unit}/cgroup.procs", "76\n77\n")
+    assert sweep.execute(FakeHost(machine)) == DONE
+    assert not machine.tree.exists(unit)
+    assert machine.tree.text(other) == "42\n"
+
+
 def test_slices_are_stopped_as_units(machine: FakeMachine) -> None:
     stopped: list[str] = []
 

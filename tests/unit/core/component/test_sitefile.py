@@ -11,7 +11,7 @@ import yaml
 
 from installers.core.component.sitefile import KEYS, json_schema, parse_site, read_site
 from installers.core.errors import Failure
-from installers.site import Network, Node, Paths, Site
+from installers.site import K3s, Network, Node, Paths, Site
 
 DATA = Path(__file__).parents[3] / "data" / "site"
 CASES = sorted(DATA.glob("*.yaml"))
@@ -24,7 +24,8 @@ def test_every_case_has_both_halves() -> None:
 
 
 def expected_site(given: dict[str, Any]) -> Site:
-    nested = {"node": Node(**given.pop("node", {})), "network": Network(**given.pop("network", {}))}
+    sections = {"node": Node, "network": Network, "k3s": K3s}
+    nested = {name: of(**given.pop(name, {})) for name, of in sections.items()}
     several = {name: tuple(given.pop(name, ())) for name in ("skip", "places")}
     return Site(**given | nested | several | {"pins": tuple(given.pop("pins", {}).items())})
 
