@@ -157,7 +157,10 @@ def _parts(value: object) -> tuple[str, ...]:
     return (f"{value.kind.name} {value.name}".rstrip(),) if isinstance(value, Ref) else (str(value),)
 
 
-_KINDS = {"text": "text", "truth": "true, false", "names": "a list of names", "digests": "names with sha256 digests"}
+_KINDS = {
+    **{"text": "text", "truth": "true, false", "names": "a list of names", "digests": "names with sha256 digests"},
+    **{"texts": "a list of texts", "registries": "names with lists of URLs"},
+}
 
 
 def commands() -> Iterator[tuple[str, ...]]:
