@@ -11,7 +11,7 @@ from installers.core.component.load import Component, load
 from installers.core.errors import Failure
 from installers.core.model import Probe
 from installers.phases import PHASES
-from installers.site import MACHINE, Node, Site
+from installers.site import MACHINE, Node, Proxy, Site
 
 ENGINE = {"debian": "kubernetes", "upstream": "k3s"}
 """The engine of an edition unless somebody chooses another."""
@@ -47,7 +47,12 @@ def lock_text(site: Site, components: Iterable[Component]) -> str:
         for one in components
     }
     choices = {"source": site.source, "places": site.places, "edition": site.edition, "kube": site.kube}
-    return json.dumps({**choices, "node": asdict(site.node), "systems": systems}, indent=1) + "\n"
+    kept = (
+        {"proxy": {name: value for name, value in asdict(site.proxy).items() if name != "kept"}}
+        if site.proxy and site.proxy.kept
+        else {}
+    )
+    return json.dumps({**choices, "node": asdict(site.node), **kept, "systems": systems}, indent=1) + "\n"
 
 
 def choose(site: Site, probe: Probe) -> Site:
@@ -81,6 +86,12 @@ def locked_node(site: Site, probe: Probe) -> Node | None:
     """The node's name and address as locked, None before the first installation."""
     row = _locked(site, probe)
     return Node(**row["node"]) if row else None
+
+
+def locked_proxy(site: Site, probe: Probe) -> Proxy | None:
+    """The proxy that an earlier command's environment named, None when it named none."""
+    row = _locked(site, probe).get("proxy")
+    return Proxy(row["http"], row["https"], tuple(row["direct"]), kept=True) if row else None
 
 
 def _locked(site: Site, probe: Probe) -> Mapping[str, Any]:
