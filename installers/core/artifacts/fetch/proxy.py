@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 import urllib.parse
 from collections.abc import Iterable
 
@@ -11,6 +12,7 @@ from installers.core.artifacts.fetch.mirrors import public
 from installers.core.errors import Failure
 
 Url = urllib.parse.SplitResult
+_ANYWHERE = "anywhere.invalid"
 
 
 class ProxyFault(Failure):
@@ -61,6 +63,22 @@ def proxy_for(url: str) -> Url | None:
         # Its parts cannot be told from each other, and one may be a password.
         raise ProxyFault("OLR-PROXY-003", proxy=f"for {parts.scheme}", reason="its address has no host or a wrong port")
     return proxy
+
+
+def blamed(said: str) -> ProxyFault | None:
+    """The proxy that another program's words about a broken connection are about, where it is one's own doing."""
+    for scheme in ("https", "http"):
+        # A name that is never looked up, nor reached directly: what counts is the proxy of the scheme.
+        proxy = proxy_for(f"{scheme}://{_ANYWHERE}/")
+        if proxy is None:
+            continue
+        if re.search(r"\b407 Proxy Auth", said):
+            return locked(proxy)
+        here = f"host='{proxy.hostname}', port={proxy.port or 80})" in said
+        if here or "Cannot connect to proxy" in said:
+            tail = re.search(r"\[Errno -?\d+\] [^'\")]+|Tunnel connection failed: [^'\")]+|timed out", said)
+            return ProxyFault("OLR-PROXY-001", proxy=public(proxy.geturl()), reason=tail[0] if tail else said)
+    return None
 
 
 def is_direct(host: str, port: int, entries: Iterable[str]) -> bool:
