@@ -150,7 +150,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.mirror.faults.connect != 200:
             self._short(self.mirror.faults.connect, HTML, {"Content-Type": "text/html"})
             return
-        with socket.create_connection((host, int(port)), 5) as there:
+        try:
+            there = socket.create_connection((host, int(port)), 5)
+        except OSError:
+            self._short(502, HTML, {"Content-Type": "text/html"})
+            return
+        with there:
             self.send_response(200)
             self.end_headers()
             while not self.mirror.over.is_set():

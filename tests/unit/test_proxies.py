@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from dataclasses import replace
 
 import pytest
 
 from installers.choice import lock_text
 from installers.core.component.sitefile import parse_site
+from installers.core.host import knock
 from installers.proxies import go_out, of_environment, with_proxy
 from installers.site import Node, Paths, Proxy, Site
 from tests.fake import FakeMachine, FakeProbe
 from tests.fake.debian12 import debian12
+from tests.fake.mirrors import Faults, MirrorServer
 
 OWN = "localhost,127.0.0.0/8,::1,10.233.64.0/18,10.96.0.0/16,cluster.local"
 SAID = Site(proxy=Proxy("http://a.example:1", "http://b.example:2", ("intra.example",)))
@@ -128,3 +132,50 @@ def test_the_lock_keeps_nothing_that_olares_yaml_says(proxy: Proxy | None) -> No
 def test_an_empty_section_says_nothing() -> None:
     for text in ("proxy:\n", "proxy: {}\n"):
         assert parse_site(text.encode(), path="f", names={}) == (Site(), ())
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("faults", "said", "code"),
+    [
+        (Faults(), "502", 0),
+        (Faults(connect=407), "407", 0),
+        (Faults(connect=503), "503", 0),
+        (Faults(connect=0), "without a word", 1),
+        (None, "Connection refused", 1),
+    ],
+)
+def test_a_proxy_is_told_by_how_it_answers(
+    capsys: pytest.CaptureFixture[str], faults: Faults | None, said: str, code: int
+) -> None:
+    with MirrorServer(b"", faults or Faults()) as proxy:
+        port = str(proxy.port)
+        if faults:
+            assert knock.main(("127.0.0.1", port)) == code
+            assert proxy.paths == ["olares.invalid:443"]
+    if faults is None:
+        assert knock.main(("127.0.0.1", port)) == code
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.processes
+def test_what_is_no_proxy_and_what_says_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(knock, "PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = ("127.0.0.1", str(server.getsockname()[1]))
+        assert knock.main(place) == 1
+        assert "said nothing" in capsys.readouterr().out
+        server.accept()[0].close()
+
+        def greet() -> None:
+            with server.accept()[0] as peer:
+                peer.recv(1 << 10)
+                peer.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        greeter = threading.Thread(target=greet)
+        greeter.start()
+        assert knock.main(place) == 1
+        greeter.join()
+    assert "does not speak HTTP" in capsys.readouterr().out
