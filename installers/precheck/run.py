@@ -49,7 +49,7 @@ from installers.precheck.protection import (
     OneRuleSet,
     SelinuxPolicy,
 )
-from installers.precheck.proxies import ProxyAnswers
+from installers.precheck.proxies import MirrorsAnswer, ProxyAnswers
 from installers.precheck.software import Containerd, DpkgFinished, DpkgFree, OtherRuntimes, PackageSources
 from installers.precheck.storage import DataFileSystem, Executable, FastDisk
 from installers.precheck.system import ClockRight, Distribution, Processor, RootPrivileges, Systemd
@@ -136,7 +136,8 @@ def _network(site: Site) -> tuple[Check, ...]:
 
 def _way_out(site: Site) -> tuple[Check, ...]:
     urls = tuple(dict.fromkeys(url for url in (site.proxy.http, site.proxy.https) if url)) if site.proxy else ()
-    return (ProxyAnswers(urls),) if urls else ()
+    proxies: tuple[Check, ...] = (ProxyAnswers(urls),) if urls else ()
+    return (*proxies, MirrorsAnswer(site.registries)) if site.registries else proxies
 
 
 def _said(site: Site) -> tuple[Check, ...]:

@@ -122,8 +122,9 @@ QUERIES: Mapping[str, Row] = {
     "kubelet": Row("kubelet", verbs=(("--version",),)),
     "etcd": Row("etcd", verbs=(("--version",),)),
     "systemd-detect-virt": Row("systemd-detect-virt", verbs=((),), options=("--container", "--vm")),
-    # Sends one request to an address; python ends it before the row's own deadline does.
+    # Each sends one request to an address, and ends by itself before this deadline.
     "proxy-answer": Row(sys.executable, verbs=((),), lead=("-P", "-m", "installers.core.host.knock")),
+    "registry-answer": Row(sys.executable, verbs=((),), lead=("-P", "-m", "installers.core.artifacts.fetch.registry")),
     "lsblk": Row("lsblk", verbs=(("--json",),), options=("--bytes", "--output=", "--paths")),
 }
 """Every query there is. A row's verbs may only read; a test runs each one between two snapshots."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
+import json
 import os
 import random
 import signal
@@ -26,7 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from installers.core.artifacts.fetch import Fetched, HttpLine, Limits, Wanted, fetch
+from installers.core.artifacts.fetch import Fetched, HttpLine, Limits, Wanted, fetch, registry
 from installers.core.artifacts.fetch.line import _tls
 from installers.core.errors import Failure
 from tests.fake.mirrors import Faults, MirrorServer
@@ -351,6 +352,28 @@ def test_a_small_document_names_the_proxy_too(monkeypatch: pytest.MonkeyPatch, a
         with pytest.raises(Failure) as caught:
             line.json("http://files.invalid/x") if ask == "json" else line.document("http://files.invalid/x", limit=9)
     assert caught.value.id == "OLR-PROXY-002"
+
+
+def test_what_a_registry_says(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with mirrors(SOUND) as (sound,), mirrors(Faults(html=True)) as (page,), mirrors(Faults(connect=407)) as (proxy,):
+        assert registry.asked(sound.url) == {"status": 200, "type": "", "challenge": ""}
+        assert registry.main((page.url,)) == 0
+        assert json.loads(capsys.readouterr().out)["type"].startswith("text/html")
+        monkeypatch.setenv("https_proxy", f"http://user:canary@127.0.0.1:{proxy.port}")
+        refused = str(registry.asked("https://mirror.invalid/v2/")["error"])
+        assert f"http://127.0.0.1:{proxy.port} asks for a name and a password" in refused
+        assert "canary" not in refused
+    assert "refused" in str(registry.asked(sound.url)["error"])
+
+
+def test_a_registrys_own_authority_is_taken(
+    tmp_path: Path, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.setenv("SSL_CERT_FILE", "")
+    with MirrorServer(b"{}", SOUND, tls) as server:
+        registry.main((server.url, str(tmp_path / "tls.crt")))
+    assert json.loads(capsys.readouterr().out)["status"] == 200
 
 
 def test_a_certificate_nobody_trusts_is_refused(
