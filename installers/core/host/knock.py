@@ -42,4 +42,4 @@ def knock(host: str, port: int) -> int | str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    raise SystemExit(main(sys.argv[1:]))
