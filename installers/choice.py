@@ -47,11 +47,8 @@ def lock_text(site: Site, components: Iterable[Component]) -> str:
         for one in components
     }
     choices = {"source": site.source, "places": site.places, "edition": site.edition, "kube": site.kube}
-    kept = (
-        {"proxy": {name: value for name, value in asdict(site.proxy).items() if name != "kept"}}
-        if site.proxy and site.proxy.kept
-        else {}
-    )
+    out = site.proxy
+    kept = {"proxy": {"http": out.http, "https": out.https, "direct": out.direct}} if out and out.kept else {}
     return json.dumps({**choices, "node": asdict(site.node), **kept, "systems": systems}, indent=1) + "\n"
 
 
