@@ -15,7 +15,7 @@ from installers.core.artifacts.apt import lists, mirror
 from installers.core.artifacts.cache import Cache, Record, digest, verify
 from installers.core.artifacts.disk import remove, write_whole
 from installers.core.artifacts.fetch import BROKEN, HttpLine, Wanted, fetch
-from installers.core.artifacts.fetch.proxy import blamed
+from installers.core.artifacts.fetch.proxy import ANYWHERE, blamed, through
 from installers.core.artifacts.index import Pinned, Registry
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
@@ -58,6 +58,7 @@ def _from_pypi(pin: Pinned, *, cache: Cache, report: Report) -> None:
         reason = pip_reason(output.stderr)
         if fault := blamed(reason):
             raise fault
+        reason = f"{reason}{through(ANYWHERE[0])}"
         package = f"{pin.package}=={pin.version}"
         raise Failure("OLR-ART-008", artifact=pin.name, reason=reason, python=sys.executable, package=package)
     found = digest(got)

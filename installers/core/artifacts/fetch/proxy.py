@@ -12,7 +12,8 @@ from installers.core.artifacts.fetch.mirrors import public
 from installers.core.errors import Failure
 
 Url = urllib.parse.SplitResult
-_ANYWHERE = "anywhere.invalid"
+ANYWHERE = ("https://anywhere.invalid/", "http://anywhere.invalid/")
+"""For what an environment says of a whole scheme: a name that is reached directly by nobody's list."""
 
 
 class ProxyFault(Failure):
@@ -66,17 +67,19 @@ def proxy_for(url: str) -> Url | None:
 
 
 def blamed(said: str) -> ProxyFault | None:
-    """The proxy that another program's words about a broken connection are about, where it is one's own doing."""
-    for scheme in ("https", "http"):
-        # A name that is never looked up, nor reached directly: what counts is the proxy of the scheme.
-        proxy = proxy_for(f"{scheme}://{_ANYWHERE}/")
+    """The proxy that another program's words about a broken connection are about, where it is the proxy's own doing."""
+    for url in ANYWHERE:
+        proxy = proxy_for(url)
         if proxy is None:
             continue
         if re.search(r"\b407 Proxy Auth", said):
             return locked(proxy)
+        if "Tunnel connection failed" in said:
+            # It did answer: it does not get further, or may not.
+            continue
         here = f"host='{proxy.hostname}', port={proxy.port or 80})" in said
         if here or "Cannot connect to proxy" in said:
-            tail = re.search(r"\[Errno -?\d+\] [^'\")]+|Tunnel connection failed: [^'\")]+|timed out", said)
+            tail = re.search(r"\[Errno -?\d+\] [^'\")]+|timed out", said)
             return ProxyFault("OLR-PROXY-001", proxy=public(proxy.geturl()), reason=tail[0] if tail else said)
     return None
 

@@ -70,7 +70,7 @@ OTHER = (
         (NO_PROXY, "OLR-PROXY-001", REFUSED),
         (OLD_NO_PROXY, "OLR-PROXY-001", REFUSED),
         (LOCKED, "OLR-PROXY-002", None),
-        (FORBIDDEN, "OLR-PROXY-001", "Tunnel connection failed: 403 Forbidden"),
+        (FORBIDDEN, "", None),
         (OTHER, "", None),
     ],
 )
