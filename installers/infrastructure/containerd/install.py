@@ -43,9 +43,7 @@ def _configuration(site: Site, values: Values, data: str) -> Template:
     if site.edition != "upstream":
         # Only then, so that a host without mirrors has the configuration that was tried.
         registries = FOLDER if site.registries else ""
-        return Template(
-            "config.toml.j2", data=data, restrict_oom=restrict_oom, cgroups=cgroups, registries=registries
-        )
+        return Template("config.toml.j2", data=data, restrict_oom=restrict_oom, cgroups=cgroups, registries=registries)
     return Template(
         "config-v3.toml.j2",
         data=data,

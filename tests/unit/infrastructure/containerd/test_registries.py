@@ -94,3 +94,16 @@ def test_a_proxy_reaches_the_service_with_all_that_is_reached_without() -> None:
         f'Environment="NO_PROXY={direct}"',
     ]
     assert "HTTP_PROXY" not in dropin(replace(DEBIAN, proxy=Proxy(https="http://other.example:3128")))
+
+
+def test_the_projects_own_containerd_is_told_the_same() -> None:
+    plain = Site(source="upstream", edition="upstream", kube="kubernetes")
+    proxies = Proxy("http://proxy.example:3128", "http://proxy.example:3128")
+    site = replace(plain, registries=MIRRORS, proxy=proxies)
+    assert resources(site).keys() - resources(plain).keys() == {f"file:{path}" for path, _ in hosts_files(MIRRORS)}
+    for one in (plain, site):
+        images = tomllib.loads(text(one))["plugins"]["io.containerd.cri.v1.images"]
+        assert images["registry"] == {"config_path": FOLDER}
+    assert text(site) == text(plain)
+    assert "HTTPS_PROXY=http://proxy.example:3128" in dropin(site)
+    assert "PROXY" not in dropin(plain)
