@@ -20,7 +20,7 @@ from installers.core.resources.command import GuardedCommand
 from installers.install import component_steps
 from installers.precheck.check import Check
 from installers.precheck.run import checks
-from installers.site import Site
+from installers.site import Proxy, Registry, Site
 from olares_cli import app
 from olares_cli.commands.explain import placeholders
 
@@ -72,6 +72,9 @@ GUARDED_HEAD = """\
 |---|---|---|---|
 """
 
+EVERYTHING = Site(proxy=Proxy("http://proxy.example:3128"), registries=(Registry("registry.example", ()),))
+"""A site with all that some checks are there for only."""
+
 CHECKS = """\
 # Checks
 
@@ -103,14 +106,14 @@ def errors_page() -> str:
 
 
 def checks_page() -> str:
-    return "\n".join((NOTE, CHECKS, *map(_check, checks(Site()))))
+    return "\n".join((NOTE, CHECKS, *map(_check, checks(EVERYTHING))))
 
 
 def _check(check: Check) -> str:
     """One check: its class's sentence, and the entries of the ids that stand in its code."""
     kind = type(check)
     entries = catalogue()
-    problems = dict.fromkeys(re.findall(r"OLR-PRE-\d{3}", inspect.getsource(kind)))
+    problems = dict.fromkeys(re.findall(r"OLR-(?:PRE|PROXY|REGISTRY)-\d{3}", inspect.getsource(kind)))
     rows = (
         f"- [{id}](errors.md#{id.lower()}): {_safe(placeholders(entries[id].what))}. "
         f"**Do:** {_safe(placeholders(entries[id].next))}\n"
@@ -157,7 +160,10 @@ def _parts(value: object) -> tuple[str, ...]:
     return (f"{value.kind.name} {value.name}".rstrip(),) if isinstance(value, Ref) else (str(value),)
 
 
-_KINDS = {"text": "text", "truth": "true, false", "names": "a list of names", "digests": "names with sha256 digests"}
+_KINDS = {
+    **{"text": "text", "truth": "true, false", "names": "a list of names", "digests": "names with sha256 digests"},
+    **{"texts": "a list of texts", "registries": "names with lists of URLs"},
+}
 
 
 def commands() -> Iterator[tuple[str, ...]]:

@@ -14,7 +14,7 @@ from installers.core.errors import Failure
 from installers.core.host.kubeconfig import ADMIN, K3S
 from installers.core.model import Probe
 from installers.phases import PHASES
-from installers.site import MACHINE, Node, Site
+from installers.site import MACHINE, Node, Proxy, Site
 
 ENGINE = {"debian": "kubernetes", "upstream": "k3s"}
 """The engine of an edition unless somebody chooses another."""
@@ -57,7 +57,9 @@ def lock_text(site: Site, components: Iterable[Component]) -> str:
     }
     choices = {"source": site.source, "places": site.places, "edition": site.edition, "kube": site.kube}
     k3s = {"k3s": {"datastore": site.k3s.datastore, "runtime": site.k3s.runtime}} if site.kube == "k3s" else {}
-    return json.dumps({**choices, **k3s, "node": asdict(site.node), "systems": systems}, indent=1) + "\n"
+    out = site.proxy
+    kept = {"proxy": {"http": out.http, "https": out.https, "direct": out.direct}} if out and out.kept else {}
+    return json.dumps({**choices, **k3s, "node": asdict(site.node), **kept, "systems": systems}, indent=1) + "\n"
 
 
 def choose(site: Site, probe: Probe) -> Site:
@@ -101,6 +103,12 @@ def locked_node(site: Site, probe: Probe) -> Node | None:
     """The node's name and address as locked, None before the first installation."""
     row = _locked(site, probe)
     return Node(**row["node"]) if row else None
+
+
+def locked_proxy(site: Site, probe: Probe) -> Proxy | None:
+    """The proxy that an earlier command's environment named, None when it named none."""
+    row = _locked(site, probe).get("proxy")
+    return Proxy(row["http"], row["https"], tuple(row["direct"]), kept=True) if row else None
 
 
 def _locked(site: Site, probe: Probe) -> Mapping[str, Any]:

@@ -117,6 +117,33 @@ class K3s:
 
 
 @dataclass(frozen=True, slots=True)
+class Proxy:
+    """The way out of this network: URLs of scheme, host and port, "" for none; ``direct``: what is reached without.
+
+    They go to programs and files that others may read, so that none carries a name or a password.
+    ``kept``: it came from the environment of a command, and stays in site.lock.
+    """
+
+    http: str = ""
+    https: str = ""
+    direct: tuple[str, ...] = ()
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Mirrors of one image registry (``host`` or ``host:port``), asked in this order before the registry itself.
+
+    A mirror is a URL; its path, if it has one, is where the registry API begins there (``/v2/…``).
+    ``ca``: a file with the certificate authority of all of them, "" for the system's.
+    """
+
+    name: str
+    mirrors: tuple[str, ...]
+    ca: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """Everything a user can decide about one host. Unset fields take the defaults shown here.
 
@@ -135,4 +162,20 @@ class Site:
     network: Network = field(default_factory=Network)
     k3s: K3s = field(default_factory=K3s)
     skip: tuple[str, ...] = ()
+    proxy: Proxy | None = None
+    registries: tuple[Registry, ...] = ()
     paths: Paths = field(default_factory=Paths)
+
+    def reached_directly(self) -> tuple[str, ...]:
+        """What is never asked of a proxy: this node, the cluster inside it, and what the user names."""
+        own = ("localhost", "127.0.0.0/8", "::1", self.network.pods, self.network.services, self.network.domain)
+        address = (self.node.address,) if self.node.address else ()
+        return tuple(dict.fromkeys((*own, *address, *(self.proxy.direct if self.proxy else ()))))
+
+    def proxy_environment(self) -> dict[str, str]:
+        """HTTP_PROXY, HTTPS_PROXY and NO_PROXY for a service of this node; empty without a proxy."""
+        proxy = self.proxy
+        if proxy is None or not (proxy.http or proxy.https):
+            return {}
+        rows = {"HTTP_PROXY": proxy.http, "HTTPS_PROXY": proxy.https, "NO_PROXY": ",".join(self.reached_directly())}
+        return {name: value for name, value in rows.items() if value}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
@@ -31,8 +32,12 @@ def probe(site: Site | None = None) -> Probe:
 
 
 def site(session: Session, *, source: str = "", kube: str = "", accept_eol: bool = False) -> Site:
-    """The site in the configuration file, with what the command line says laid over it."""
+    """The site in the configuration file, with what the command line says laid over it.
+
+    Its proxies count from now on, for this process and what it starts.
+    """
     from installers.core.component.sitefile import KUBES, read_site, source_of
+    from installers.proxies import go_out, with_proxy
 
     check_names("--kube", [kube] if kube else [], KUBES)
     found = read_site(session.paths, names=verbs.names(PHASES))
@@ -40,13 +45,16 @@ def site(session: Session, *, source: str = "", kube: str = "", accept_eol: bool
         name, places = source_of(source) if source else (found.source, found.places)
     except ValueError as error:
         raise Failure("OLR-CLI-001", option="--source", value=source, hint=f"{error}") from error
-    return replace(
+    wanted = replace(
         found,
         source=name,
         places=places,
         kube=kube or found.kube,
         accept_eol=accept_eol or found.accept_eol,
     )
+    wanted = with_proxy(wanted, probe(), session.environ)
+    go_out(wanted, os.environ)
+    return wanted
 
 
 def options(

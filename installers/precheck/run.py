@@ -49,6 +49,7 @@ from installers.precheck.protection import (
     OneRuleSet,
     SelinuxPolicy,
 )
+from installers.precheck.proxies import MirrorsAnswer, ProxyAnswers
 from installers.precheck.software import Containerd, DpkgFinished, DpkgFree, OtherRuntimes, PackageSources
 from installers.precheck.storage import DataFileSystem, Executable, FastDisk
 from installers.precheck.system import ClockRight, Distribution, Processor, RootPrivileges, Systemd
@@ -126,10 +127,17 @@ def _network(site: Site) -> tuple[Check, ...]:
         NetworkManagerRule(),
         Resolver(network.dns),
         ResolverFile(),
+        *_way_out(site),
         NodeName(site.node.name),
         OwnEntry(),
         OwnIds(),
     )
+
+
+def _way_out(site: Site) -> tuple[Check, ...]:
+    urls = tuple(dict.fromkeys(url for url in (site.proxy.http, site.proxy.https) if url)) if site.proxy else ()
+    proxies: tuple[Check, ...] = (ProxyAnswers(urls),) if urls else ()
+    return (*proxies, MirrorsAnswer(site.registries)) if site.registries else proxies
 
 
 def _said(site: Site) -> tuple[Check, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from installers.core.errors import Failure
+from olares_cli import here
 from olares_cli.options import command, examples
 from olares_cli.session import Code, Session
 from olares_cli.ui.text import Span, Table, show
@@ -38,6 +39,7 @@ def refresh(
 ) -> int:
     from installers.core.artifacts.upstream import State, compare
 
+    here.site(session)  # for its way out
     session.say("Asking the projects for their lists of digests...")
     rows = compare(tuple(names or ()))
     if all(row.state is State.UNREACHED for row in rows):

@@ -32,6 +32,8 @@ OPERANDS = {
     ("getent",): ("root",),
     ("systemctl", "show"): ("ssh.service",),
     ("systemctl", "cat"): ("ssh.service",),
+    ("proxy-answer",): ("127.0.0.1", "9"),
+    ("registry-answer",): ("http://127.0.0.1:9/v2/",),
     ("ip", "-j", "route", "get"): ("127.0.0.1",),
 }
 SLOW = {"apt-cache": ("policy",), "apt-get": ("-s", "install")}

@@ -45,6 +45,10 @@ class Faults:
     encoding: str = ""
     shifted: bool = False
     """Answers with another range than the one asked for."""
+    closes: bool = False
+    """Closes the connection after each answer, and says so."""
+    connect: int = 200
+    """As a proxy: how it answers CONNECT; 0: it hangs up."""
 
 
 @dataclass
@@ -59,6 +63,7 @@ class MirrorServer:
     sockets: int = 0
     authorised: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -123,6 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             mirror.asked.append(start)
             mirror.authorised.append(self.headers.get("Authorization", ""))
             mirror.paths.append(self.path)
+            mirror.hosts.append(self.headers.get("Host", ""))
         if faults.redirect:
             self._short(302, b"moved", {"Location": faults.redirect})
         elif faults.html:
@@ -139,7 +145,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.mirror.authorised.append(self.headers.get("Proxy-Authorization", ""))
         host, _, port = self.path.partition(":")
         self.close_connection = True
-        with socket.create_connection((host, int(port)), 5) as there:
+        if not self.mirror.faults.connect:
+            return
+        if self.mirror.faults.connect != 200:
+            self._short(self.mirror.faults.connect, HTML, {"Content-Type": "text/html"})
+            return
+        try:
+            there = socket.create_connection((host, int(port)), 5)
+        except OSError:
+            self._short(502, HTML, {"Content-Type": "text/html"})
+            return
+        with there:
             self.send_response(200)
             self.end_headers()
             while not self.mirror.over.is_set():
@@ -179,6 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("ETag", etag)
         if faults.encoding:
             self.send_header("Content-Encoding", faults.encoding)
+        if faults.closes:
+            self.send_header("Connection", "close")
         self.end_headers()
         self._body(low, end, number, invert=old)
 

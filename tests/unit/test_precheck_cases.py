@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -11,10 +12,14 @@ from installers.core.engine.gather import FactStore
 from installers.core.model import FactUnknown
 from installers.precheck.check import NotRun
 from installers.precheck.run import checks, result_of
-from installers.site import Site
+from installers.site import Proxy, Registry, Site
 from tests.unit.core.cases import DATA, RecordedProbe, cases, fact_of, read_case, value_of
 
-CHECKS = {check.id: check for check in checks(Site(source="debian", edition="debian", kube="kubernetes"))}
+EVERY = Site(source="debian", edition="debian", kube="kubernetes", proxy=Proxy("http://p.example:3"))
+EVERY = replace(EVERY, registries=(Registry("registry.example", ("https://mirror.example",)),))
+"""With all that some checks are there for only."""
+
+CHECKS = {check.id: check for check in checks(EVERY)}
 
 
 @pytest.mark.parametrize(("id", "name"), cases("prechecks"))
@@ -48,7 +53,7 @@ def test_check(id: str, name: str) -> None:
 
 
 def _site(row: dict[str, Any]) -> Site:
-    wrong = set(row) - {"edition", "kube", "node", "network"}
+    wrong = set(row) - {"edition", "kube", "node", "network", "proxy", "registries"}
     assert not wrong, f"unknown: {sorted(wrong)}"
     return msgspec.convert({"edition": "debian", "kube": "kubernetes"} | row, Site)
 
@@ -62,12 +67,20 @@ def test_every_check_and_every_problem_has_a_case() -> None:
         for id, name in cases("prechecks")
         if (problem := read_case("prechecks", id, name, required=set(), optional=set(KEYS)).get("problem"))
     }
-    assert problems == {f"OLR-PRE-{number:03}" for number in range(1, 75)}
+    elsewhere = {"OLR-PROXY-001", "OLR-PROXY-002", *(f"OLR-REGISTRY-{number:03}" for number in range(1, 4))}
+    assert elsewhere <= problems
+    assert problems - elsewhere == {f"OLR-PRE-{number:03}" for number in range(1, 75)}
 
 
 KEYS = ("about", "facts", "status", "detail", "site", "severity", "problem", "advice")
 
 
 def test_ids_and_titles_are_each_used_once() -> None:
-    found = checks(Site(source="debian", edition="debian", kube="kubernetes"))
+    found = checks(EVERY)
     assert len({check.id for check in found}) == len({check.title for check in found}) == len(found)
+
+
+def test_proxies_and_mirrors_are_asked_only_where_there_are_any() -> None:
+    neither = checks(replace(EVERY, proxy=None, registries=()))
+    assert [check.id for check in checks(EVERY) if check not in neither] == ["proxy", "registry-mirrors"]
+    assert checks(replace(EVERY, proxy=Proxy(), registries=())) == neither

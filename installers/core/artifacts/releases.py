@@ -15,6 +15,8 @@ from urllib.parse import quote, urlsplit
 from installers.core.artifacts.cache import Cache, Record, verify
 from installers.core.artifacts.fetch import BROKEN, HttpLine, Wanted, fetch
 from installers.core.artifacts.fetch.line import length
+from installers.core.artifacts.fetch.mirrors import public
+from installers.core.artifacts.fetch.proxy import ProxyFault
 from installers.core.artifacts.index import File, Pinned, Registry, architecture
 from installers.core.artifacts.report import Report
 from installers.core.artifacts.upstream import upstream
@@ -88,30 +90,39 @@ def require_reach(pins: Iterable[Pinned], *, places: tuple[str, ...], seconds: f
 
 
 def _silence(pin: Pinned, urls: Iterable[str], seconds: float) -> Failure | None:
-    reasons = []
+    errors: dict[str, Exception] = {}
     with closing(HttpLine(patience=seconds, connect=seconds)) as line:
         for url in urls:
             try:
                 length(line, url)
-            except (*BROKEN, ValueError) as error:
-                reasons.append(f"{url}: {error}")
+            except (*BROKEN, ProxyFault, ValueError) as error:
+                errors[url] = error
             else:
                 return None
-    return Failure("OLR-ART-019", artifact=pin.name, reason="; ".join(reasons))
+    return _out_of_reach(pin, errors)
+
+
+def _out_of_reach(pin: Pinned, errors: Mapping[str, Exception]) -> Failure:
+    """Of no place that answered: the proxy's fault where all are its, else each place with its reason."""
+    faults = [error for error in errors.values() if isinstance(error, ProxyFault)]
+    if faults and len(faults) == len(errors):
+        return faults[0]
+    told = (f"{public(url)}: {error.what if isinstance(error, ProxyFault) else error}" for url, error in errors.items())
+    return Failure("OLR-ART-019", artifact=pin.name, reason="; ".join(told))
 
 
 def _fetch(pin: Pinned, urls: tuple[str, ...], cache: Cache, report: Report) -> None:
     """From all places that agree on a size; of several sizes only one can give the digest."""
     sizes: dict[int, list[str]] = {}
-    silent: list[str] = []
+    errors: dict[str, Exception] = {}
     with closing(HttpLine()) as line:
         for url in urls:
             try:
                 sizes.setdefault(length(line, url), []).append(url)
-            except (*BROKEN, ValueError) as error:
-                silent.append(f"{url}: {error}")
+            except (*BROKEN, ProxyFault, ValueError) as error:
+                errors[url] = error
     if not sizes:
-        raise Failure("OLR-ART-019", artifact=pin.name, reason="; ".join(silent))
+        raise _out_of_reach(pin, errors)
     for number, (size, agreed) in enumerate(sizes.items(), 1):
         if size > MOST:
             raise Failure("OLR-ART-004", artifact=pin.name, reason=f"it is said to have {size} bytes")

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from installers.core.component.places import is_direct, is_file, is_mirror, is_proxy, is_registry
 from installers.core.errors import Failure
-from installers.site import K3s, Network, Node, Paths, Site
+from installers.site import K3s, Network, Node, Paths, Proxy, Registry, Site
 
 if TYPE_CHECKING:
     from yaml import Mark, MarkedYAMLError
@@ -141,14 +142,25 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
             choices=("own", "shared"),
         ),
     },
+    "proxy": {
+        "http": Key("text", 'The proxy for http:// addresses, as http://HOST:PORT; "" for none.', is_proxy),
+        "https": Key("text", 'The proxy for https:// addresses, as http://HOST:PORT; "" for none.', is_proxy),
+        "direct": Key(
+            "texts", "Host names, domains, addresses and ranges (CIDR) that are reached without a proxy.", is_direct
+        ),
+    },
+    "registries": Key("registries", "Mirrors by registry: a list of URLs, or `mirrors:` with such a list and `ca:`."),
     "skip": Key("names", "Phases and components to leave out."),
 }
 
 _TYPES = {
-    "text": "text",
-    "truth": "true or false",
-    "names": "a list of names",
+    **{"text": "text", "truth": "true or false", "names": "a list of names", "texts": "a list of texts"},
     "digests": "names with sha256 digests in hex",
+    "registries": "registries with lists of mirrors",
+}
+_REGISTRY = {
+    "mirrors": Key("texts", "URLs, asked in this order before the registry itself.", is_mirror),
+    "ca": Key("text", "A file with the certificate authority of the mirrors.", is_file),
 }
 
 
@@ -222,13 +234,16 @@ class _Reader:
         network = Network(**values.pop("network", {}))
         node = Node(**values.pop("node", {}))
         k3s = K3s(**values.pop("k3s", {}))
+        said = values.pop("proxy", {})
+        urls = {key: said.pop(key).rstrip("/") for key in ("http", "https") if key in said}
+        proxy = Proxy(**urls, **said) if urls or said else None
         # Values are held against each other only when each is possible by itself: one mistake, one problem.
         single = any(key not in self.places for key in self.named if key.startswith(("network.", "node.address")))
         if not single and self._lengths_fit(network):
             if "network.services" in self.named and "network.dns" not in self.named:
                 network = replace(network, dns=str(ipaddress.IPv4Network(network.services)[10]))
             self._together(node, network)
-        return Site(**values, node=node, network=network, k3s=k3s)
+        return Site(**values, node=node, network=network, k3s=k3s, proxy=proxy)
 
     def _refuse(self, mark: Mark, what: str, hint: str = "") -> None:
         self.problems.append(Problem(self.path, mark.line + 1, mark.column + 1, what, hint))
@@ -269,12 +284,17 @@ class _Reader:
             yield tuple(dict.fromkeys(self._names(node, full)))
         elif key.type == "digests" and isinstance(node, yaml.MappingNode):
             yield tuple(self._digests(node, full))
+        elif key.type == "texts" and isinstance(node, yaml.SequenceNode):
+            one = Key("text", key.about, key.check)
+            yield tuple(dict.fromkeys(text for item in node.value for text in self._value(item, one, full)))
+        elif key.type == "registries" and isinstance(node, yaml.MappingNode):
+            yield tuple(self._registries(node, full))
         elif key.type == "truth" and kind == "bool":
             yield str(node.value).lower() in ("true", "yes", "on")
         elif key.type == "text" and kind == "str":
             choices = _one_of(node.value, key.choices) if key.choices else ""
             if wrong := choices or key.check(node.value):
-                self._refuse(node.start_mark, f"{full}: {node.value!r} is not possible", wrong)
+                self._refuse(node.start_mark, f"{full}: {_shown(node.value)} is not possible", wrong)
             else:
                 self.places[full] = node.start_mark
                 yield node.value
@@ -291,6 +311,30 @@ class _Reader:
             else:
                 hint = "64 hex digits, as `olares-cli index refresh` prints them"
                 self._refuse(value.start_mark, f"{full}.{name.value} is no sha256", hint)
+
+    def _registries(self, node: YamlNode, full: str) -> Iterator[Registry]:
+        """Each registry with its mirrors: the list alone, or keys of which it is one."""
+        import yaml
+
+        seen: set[str] = set()
+        for key_node, value_node in node.value:
+            name = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "(not text)"
+            where, found = f"{full}.{name}", Registry(name, ())
+            if wrong := is_registry(name):
+                self._refuse(key_node.start_mark, f"{full}: {_shown(name)} is not possible", wrong)
+                continue
+            before = len(self.problems)
+            if name in seen:
+                self._refuse(key_node.start_mark, f"{where} stands here a second time", "keep one of them")
+            elif isinstance(value_node, yaml.MappingNode):
+                found = Registry(name, **{"mirrors": (), **self._section(value_node, _REGISTRY, where)})
+            else:
+                for mirrors in self._value(value_node, _REGISTRY["mirrors"], where):
+                    found = Registry(name, mirrors)
+            if not found.mirrors and len(self.problems) == before:
+                self._refuse(value_node.start_mark, f"{where} names no mirror", "as in `mirrors: [URL]`")
+            seen.add(name)
+            yield found
 
     def _names(self, node: YamlNode, full: str) -> Iterator[str]:
         import yaml
@@ -339,6 +383,11 @@ _KINDS = {
 }
 
 
+def _shown(value: str) -> str:
+    """A wrong value in a message; one that may hold a password is not repeated."""
+    return "what stands here" if "@" in value else repr(value)
+
+
 def _sample(keys: Mapping[str, Any]) -> str:
     return f"`{next(iter(keys))}: ...`"
 
@@ -373,11 +422,16 @@ def json_schema() -> dict[str, Any]:
         if isinstance(key, Mapping):
             inner = {name: of(item) for name, item in key.items()}
             return {"type": "object", "additionalProperties": False, "properties": inner}
+        texts = {"type": "array", "items": {"type": "string"}}
+        long = {"type": "object", "additionalProperties": False, "required": ["mirrors"]}
+        long |= {"properties": {"mirrors": texts, "ca": {"type": "string"}}}
         types: dict[str, dict[str, Any]] = {
             "text": {"type": "string"},
             "truth": {"type": "boolean"},
-            "names": {"type": "array", "items": {"type": "string"}},
             "digests": {"type": "object", "additionalProperties": {"type": "string", "pattern": _PIN.pattern}},
+            "names": texts,
+            "texts": texts,
+            "registries": {"type": "object", "additionalProperties": {"anyOf": [texts, long]}},
         }
         choices = {"enum": list(key.choices)} if key.choices else {}
         return {**types[key.type], "description": key.about, **choices}

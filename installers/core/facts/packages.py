@@ -164,6 +164,7 @@ def _bare(name: str) -> str:
 
 PROBLEMS: tuple[tuple[str, str], ...] = (
     (r"Could not get lock|Unable to acquire the dpkg frontend lock|Unable to lock", "OLR-PKG-003"),
+    (r"\b407\s+Proxy Authentication", "OLR-PKG-012"),
     (r"Hash Sum mismatch|File has unexpected size|Writing more data than expected", "OLR-PKG-004"),
     (r"NO_PUBKEY|EXPKEYSIG|BADSIG|is not signed|not valid yet|is expired|cannot be authenticated", "OLR-PKG-010"),
     (r"enough free space|No space left on device", "OLR-PKG-007"),

@@ -6,6 +6,7 @@ operands and with the options the row lists. Anything else is a programming erro
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -121,6 +122,9 @@ QUERIES: Mapping[str, Row] = {
     "kubelet": Row("kubelet", verbs=(("--version",),)),
     "etcd": Row("etcd", verbs=(("--version",),)),
     "systemd-detect-virt": Row("systemd-detect-virt", verbs=((),), options=("--container", "--vm")),
+    # Each sends one request to an address, and ends by itself before this deadline.
+    "proxy-answer": Row(sys.executable, verbs=((),), lead=("-P", "-m", "installers.core.host.knock")),
+    "registry-answer": Row(sys.executable, verbs=((),), lead=("-P", "-m", "installers.core.artifacts.fetch.registry")),
     "lsblk": Row("lsblk", verbs=(("--json",),), options=("--bytes", "--output=", "--paths")),
 }
 """Every query there is. A row's verbs may only read; a test runs each one between two snapshots."""

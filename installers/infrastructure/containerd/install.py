@@ -12,6 +12,7 @@ from installers.core.resources.packages import Packages
 from installers.core.resources.templates import Not, Template
 from installers.core.resources.units import Unit
 from installers.infrastructure.containerd import upstream
+from installers.infrastructure.containerd.registries import FOLDER, hosts_files
 from installers.site import Site
 
 CONFIG = "/etc/olares/containerd.toml"
@@ -29,6 +30,8 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
     else:
         yield Packages("containerd", "runc", "containernetworking-plugins")
     yield File(CONFIG, _configuration(site, values, data))
+    for path, content in hosts_files(site.registries):
+        yield File(path, content)
     # containerd makes these when it starts, and would leave them behind.
     for path in ("/etc/cni", "/etc/cni/net.d", "/run/netns"):
         yield Directory(path)
@@ -38,12 +41,15 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
 def _configuration(site: Site, values: Values, data: str) -> Template:
     restrict_oom, cgroups = Not(MayLowerOomScore()), CgroupMode()
     if site.edition != "upstream":
-        return Template("config.toml.j2", data=data, restrict_oom=restrict_oom, cgroups=cgroups)
+        # Only then, so that a host without mirrors has the configuration that was tried.
+        registries = FOLDER if site.registries else ""
+        return Template("config.toml.j2", data=data, restrict_oom=restrict_oom, cgroups=cgroups, registries=registries)
     return Template(
         "config-v3.toml.j2",
         data=data,
         restrict_oom=restrict_oom,
         cgroups=cgroups,
+        registries=FOLDER,
         sandbox=values.images["pause"],
         cni=upstream.CNI,
         runc=upstream.RUNC,
@@ -53,10 +59,11 @@ def _configuration(site: Site, values: Values, data: str) -> Template:
 def _unit(site: Site, data: str) -> Unit:
     ours = site.edition == "upstream"
     program = upstream.PROGRAM if ours else "/usr/bin/containerd"
+    proxies = tuple(site.proxy_environment().items())
     return Unit(
         "containerd.service",
         content=Template("containerd.service.j2") if ours else None,
-        dropins={"olares.conf": Template("dropin.conf.j2", program=program, config=CONFIG)},
+        dropins={"olares.conf": Template("dropin.conf.j2", program=program, config=CONFIG, proxies=proxies)},
         restart_on=[CONFIG, program] if ours else [CONFIG],
         footprint=Footprint(
             trees=(data, "/run/containerd", "/opt/containerd", *(upstream.TREES if ours else ())),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-from installers.site import Site
+from installers.site import Registry, Site
 
 HOME = "/etc/rancher/k3s"
 CONFIG = f"{HOME}/config.yaml"
@@ -91,15 +91,18 @@ def written(keys: Mapping[str, Any]) -> str:
     return _NOTE + yaml.safe_dump(dict(keys), sort_keys=False, default_flow_style=False, allow_unicode=True, width=200)
 
 
-def registries(mirrors: Mapping[str, tuple[str, ...]], *, authorities: Mapping[str, str] = MappingProxyType({})) -> str:
+def registries(wanted: Iterable[Registry]) -> str:
     """registries.yaml: where images of each registry are asked for first. "" without mirrors: then there is no file.
 
-    ``mirrors``: addresses (https://HOST[:PORT]) by the registry's name as it stands in references, ``*`` for all.
-    ``authorities``: files with the certificate authority of a mirror, by HOST[:PORT]. What no mirror has comes from the
+    A mirror's path is taken as where the API begins, by K3s as by containerd. What no mirror has comes from the
     registry itself.
     """
-    rows = {name: {"endpoint": list(endpoints)} for name, endpoints in mirrors.items() if endpoints}
-    trust = {host: {"tls": {"ca_file": path}} for host, path in authorities.items()}
+    rows: dict[str, Any] = {}
+    trust: dict[str, Any] = {}
+    for one in wanted:
+        rows[one.name] = {"endpoint": list(one.mirrors)}
+        if one.ca:
+            trust |= {urlsplit(mirror).netloc: {"tls": {"ca_file": one.ca}} for mirror in one.mirrors}
     return written({"mirrors": rows, **({"configs": trust} if trust else {})}) if rows else ""
 
 

@@ -21,6 +21,8 @@ from installers.infrastructure.k3s.config import (
     HOME,
     REGISTRIES,
     TOKEN,
+    environment,
+    registries,
     server,
     written,
 )
@@ -104,13 +106,19 @@ def _require(site: Site, version: str) -> None:
 
 def _files(site: Site, values: Values) -> Iterator[Resource]:
     """Everything K3s reads. Both tokens are read from files: a command line and a unit are there for all to see."""
-    if site.k3s.runtime == "own":
+    own = site.k3s.runtime == "own"
+    if own:
         archive = values.releases["k3s-images"]
         yield Binary(f"{IMAGES}/{archive.file.file}", archive, site.paths, mode=0o644)
     yield File(TOKEN, values.secret("k3s/token"), mode=0o600)
     yield File(AGENT_TOKEN, values.secret("k3s/agent-token"), mode=0o600)
     datastore = values.published["etcd"] if site.k3s.datastore == "etcd" else {}
     yield File(CONFIG, written(server(site, datastore)), mode=0o600)
+    # With the host's containerd both are its component's business.
+    if own and (text := registries(site.registries)):
+        yield File(REGISTRIES, text, mode=0o600)
+    if text := environment(site.proxy_environment()):
+        yield File(ENVIRONMENT, text, mode=0o600)
 
 
 def _unit(site: Site) -> Template:

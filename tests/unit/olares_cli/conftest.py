@@ -38,6 +38,13 @@ class Terminal(io.StringIO):
         return True
 
 
+class Empty:
+    """A machine with nothing on it, as far as the command line itself looks."""
+
+    def stat(self, path: str) -> None:
+        return None
+
+
 PHASES = (
     Phase("infrastructure", "Kubernetes and what it stands on", ("infrastructure/containerd", "infrastructure/etcd")),
     Phase("platform", "databases and brokers", ("platform/postgres", "platform/kvrocks")),
@@ -50,7 +57,7 @@ def verbs(monkeypatch: pytest.MonkeyPatch) -> Verbs:
     _shape: Shape = stub  # mypy holds the stub, like the real module, against what the command line expects
     monkeypatch.setitem(sys.modules, "installers.install", stub)
     monkeypatch.setattr(installers, "install", stub, raising=False)
-    monkeypatch.setattr(here, "probe", lambda site=None: object())
+    monkeypatch.setattr(here, "probe", lambda site=None: Empty())
     for module in (here, choices):
         monkeypatch.setattr(module, "PHASES", PHASES)
     return stub

@@ -232,3 +232,26 @@ def test_no_secret_of_the_environment_appears_anywhere(
     files = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     assert "step-finished" in files
     assert CANARY not in ended.out + ended.err + files
+
+
+def test_proxies_of_the_configuration_reach_the_run_and_what_it_starts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        for one in (name, name.upper()):
+            monkeypatch.setenv(one, "x")
+    monkeypatch.setenv("https_proxy", f"http://user:{CANARY}@proxy")
+    (tmp_path / "olares.yaml").write_text("proxy: {https: http://p.example:3128, direct: [intra.example]}")
+    assert run("install", "--yes").code == 0
+    assert {os.environ[name] for name in ("https_proxy", "HTTPS_PROXY")} == {"http://p.example:3128"}
+    assert "http_proxy" not in os.environ
+    assert os.environ["no_proxy"].endswith(",cluster.local,intra.example")
+
+
+def test_a_password_in_the_configuration_is_refused_and_not_repeated(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "olares.yaml").write_text(f"proxy: {{https: 'http://user:{CANARY}@p.example:3128'}}")
+    for arguments in (("install", "--yes"), ("plan", "--output", "json"), ("precheck",)):
+        ended = run(*arguments)
+        assert ended.code == 2
+        assert "proxy.https" in ended.out + ended.err
+        assert CANARY not in ended.out + ended.err

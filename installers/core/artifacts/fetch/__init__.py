@@ -13,6 +13,7 @@ from installers.core.artifacts.fetch.crew import Crew
 from installers.core.artifacts.fetch.line import BROKEN, HttpLine, Line
 from installers.core.artifacts.fetch.mirrors import Fault, Mirror
 from installers.core.artifacts.fetch.part import Part, this_boot
+from installers.core.artifacts.fetch.proxy import through
 from installers.core.artifacts.fetch.wanted import Limits, Wanted
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
@@ -44,7 +45,8 @@ def fetch(
     Beside it stand ``.part``, ``.written`` and ``.state`` while it is under way, and after a failure
     or an interrupt: the next call goes on there. A place that gives something else is dropped and named
     in ``warnings`` and to ``report``. Raises ``Failure``: OLR-ART-002 (no room), 004 (out of places),
-    005 (another file), 006 (a web page), 030 (the disk).
+    005 (another file), 006 (a web page), 030 (the disk), or one of OLR-PROXY when
+    it is the proxy.
     """
     limits = limits or Limits()
     lines = lines or partial(HttpLine, patience=limits.stall, connect=limits.connect)
@@ -122,12 +124,15 @@ class _Job:
 
     def _failure(self) -> Failure:
         wanted, dropped = self.part.wanted, [(m, m.dropped) for m in self.mirrors if m.dropped]
-        places = ", ".join(mirror.name for mirror, _ in dropped)
+        causes = [row.failure for _, row in dropped if row.failure]
+        if causes and len(causes) == len(dropped):
+            return causes[0]
+        places = ", ".join(f"{mirror.name}{through(mirror.url)}" for mirror, _ in dropped)
         faults = {row.fault for _, row in dropped}
         if faults == {Fault.WEB_PAGE}:
             return Failure("OLR-ART-006", artifact=wanted.name, place=places)
         if faults == {Fault.LIED} and all(row.found for _, row in dropped):
             found = ", ".join(dict.fromkeys(row.found for _, row in dropped))
             return Failure("OLR-ART-005", artifact=wanted.name, place=places, found=found, expected=wanted.sha256)
-        reasons = [f"{mirror.name} {row.reason}" for mirror, row in dropped]
+        reasons = [f"{mirror.name}{through(mirror.url)} {row.reason}" for mirror, row in dropped]
         return Failure("OLR-ART-004", artifact=wanted.name, reason="; ".join(reasons) or "no place was named")

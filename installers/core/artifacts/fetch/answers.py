@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from installers.core.artifacts.fetch.line import Answer
 from installers.core.artifacts.fetch.mirrors import Fault, retry_after
 from installers.core.artifacts.fetch.work import Stretch
+from installers.core.errors import Failure
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _BUSY = frozenset({429, 503})
@@ -24,6 +25,8 @@ class Refusal(Exception):
     busy: bool = False
     again: bool = False
     """Nothing is wrong, but the question has to be put another way."""
+    failure: Failure | None = None
+    """What to tell instead, where it is not the mirror's doing."""
 
 
 def question(stretch: Stretch, size: int) -> dict[str, str]:

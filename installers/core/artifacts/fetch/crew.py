@@ -12,6 +12,7 @@ from installers.core.artifacts.fetch.line import BROKEN, Line
 from installers.core.artifacts.fetch.mirrors import Fault, Mirror
 from installers.core.artifacts.fetch.part import Part
 from installers.core.artifacts.fetch.pieces import Pieces
+from installers.core.artifacts.fetch.proxy import ProxyFault
 from installers.core.artifacts.fetch.spans import Range
 from installers.core.artifacts.fetch.wanted import Limits
 from installers.core.artifacts.fetch.work import Stretch, Work
@@ -165,6 +166,8 @@ class Crew:
                 answer.close()
         except Refusal as said:
             refusal = said
+        except ProxyFault as fault:
+            refusal = Refusal(f"was not reached: {fault.what}", Fault.FAILED if fault.lasting else None, failure=fault)
         except BROKEN as error:
             refusal = Refusal(_said(error))
         with self._changed:
@@ -225,7 +228,7 @@ class Crew:
 
     def _blame(self, mirror: Mirror, refusal: Refusal, stretch: Stretch, now: float) -> None:
         if refusal.fault:
-            mirror.drop(refusal.fault, refusal.reason)
+            mirror.drop(refusal.fault, refusal.reason, failure=refusal.failure)
             return
         if refusal.busy:
             mirror.fewer()
@@ -234,7 +237,8 @@ class Crew:
             return
         if stretch.at - stretch.start >= _ENOUGH and not stretch.reason:
             return
-        mirror.failed(stretch.reason or refusal.reason, now=now, after=refusal.after)
+        reason, failure = stretch.reason or refusal.reason, refusal.failure
+        mirror.failed(reason, now=now, after=refusal.after, failure=failure)
 
     def disown(self, mirror: Mirror) -> None:
         """A mirror has shown that it has another file: what only it gave is fetched again; with the lock."""

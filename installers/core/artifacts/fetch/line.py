@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
+import re
 import socket
 import ssl
 import urllib.parse
@@ -14,6 +14,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from typing import Protocol
 
 from installers.core.artifacts.fetch.mirrors import public
+from installers.core.artifacts.fetch.proxy import ProxyFault, Url, credentials, locked, proxy_for, unreachable
 
 BROKEN = (OSError, HTTPException)
 """What a connection ends with when it does not end well; ``TimeoutError`` and all of TLS are among them."""
@@ -48,7 +49,7 @@ class Line(Protocol):
     """Asks for one thing at a time."""
 
     def get(self, url: str, headers: Mapping[str, str]) -> Answer:
-        """Ask, following redirects; raises ``BROKEN``."""
+        """Ask, following redirects; raises ``BROKEN``, or ``ProxyFault`` when it is the proxy."""
         ...
 
     def cut(self) -> None:
@@ -138,14 +139,21 @@ class HttpLine:
             answer.close()
 
     def _ask(self, url: str, headers: Mapping[str, str]) -> HTTPResponse:
-        parts = urllib.parse.urlsplit(url)
         proxy = proxy_for(url)
+        response = self._asked(url, headers, proxy)
+        if proxy and response.status == 407:
+            self.close()
+            raise locked(proxy)
+        return response
+
+    def _asked(self, url: str, headers: Mapping[str, str], proxy: Url | None) -> HTTPResponse:
+        parts = urllib.parse.urlsplit(url)
         target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
         # identity: a compressed answer has other offsets than the file.
-        sent = {"Accept-Encoding": "identity", "User-Agent": "olares-cli", **headers, **_credentials(parts)}
+        sent = {"Accept-Encoding": "identity", "User-Agent": "olares-cli", **headers, **credentials(parts)}
         if proxy and parts.scheme == "http":
             target = urllib.parse.urlunsplit(("http", parts.netloc.rpartition("@")[2], target, "", ""))
-            sent |= _credentials(proxy, "Proxy-Authorization")
+            sent |= credentials(proxy, "Proxy-Authorization")
         kept = self._connection is not None and self._to == (parts.scheme, parts.netloc, proxy.netloc if proxy else "")
         if kept:
             # The server may have closed it meanwhile; that is no failure of the mirror's.
@@ -165,21 +173,28 @@ class HttpLine:
             self.close()
             raise
 
-    def _open(self, parts: urllib.parse.SplitResult, proxy: urllib.parse.SplitResult | None) -> None:
+    def _open(self, parts: Url, proxy: Url | None) -> None:
         self.close()
-        kind = partial(HTTPSConnection, context=_tls()) if parts.scheme == "https" else HTTPConnection
+        tls = parts.scheme == "https"
         over = proxy or parts
         host, port = over.hostname or "", over.port or (443 if over.scheme == "https" else 80)
+        kind = partial(HTTPSConnection, context=_tls()) if tls and not proxy else HTTPConnection
         connection = kind(host, port, timeout=self._connect)
-        if proxy and parts.scheme == "https":
-            tunnel = _credentials(proxy, "Proxy-Authorization")
+        # Else a closed one would open itself again at the next request, without the TLS of a tunnel.
+        connection.auto_open = 0
+        if tls and proxy:
+            # The tunnel first and TLS in it afterwards, so that it is known which of them did not come about.
+            tunnel = credentials(proxy, "Proxy-Authorization")
+            connection.default_port = HTTPSConnection.default_port
             connection.set_tunnel(parts.hostname or "", parts.port or 443, headers=tunnel)
         self._connection = connection
         self._to = (parts.scheme, parts.netloc, proxy.netloc if proxy else "")
         try:
-            connection.connect()
+            _connect(connection, parts, proxy)
+            if tls and proxy:
+                connection.sock = _tls().wrap_socket(connection.sock, server_hostname=parts.hostname)
             connection.sock.settimeout(self._patience)
-        except BROKEN:
+        except (*BROKEN, ProxyFault):
             self.close()
             raise
 
@@ -196,16 +211,25 @@ class HttpLine:
             connection.close()
 
 
+def _connect(connection: HTTPConnection, parts: Url, proxy: Url | None) -> None:
+    """Connect to a place, or to the proxy and through it; raises ``BROKEN``, ``ProxyFault`` for what is the proxy's."""
+    try:
+        connection.connect()
+    except BROKEN as error:
+        if proxy is None:
+            raise
+        refused = re.match(r"Tunnel connection failed: (\d+) ?(.*)", str(error))
+        if refused is None:
+            raise unreachable(proxy, error) from error
+        if refused[1] == "407":
+            raise locked(proxy) from error
+        said = f"the proxy {public(proxy.geturl())} answered {refused[1]} {refused[2]}".rstrip()
+        raise HTTPException(f"{said} when asked for {parts.hostname}") from error
+
+
 @cache
 def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
-
-
-def _credentials(parts: urllib.parse.SplitResult, header: str = "Authorization") -> dict[str, str]:
-    if parts.username is None:
-        return {}
-    text = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
-    return {header: f"Basic {base64.b64encode(text.encode()).decode()}"}
 
 
 def length(line: Line, url: str) -> int:
@@ -219,21 +243,3 @@ def length(line: Line, url: str) -> int:
         raise ValueError(f"it answered {answer.status}")
     finally:
         answer.close()
-
-
-def proxy_for(url: str) -> urllib.parse.SplitResult | None:
-    """The proxy the environment names for an address (http_proxy, https_proxy, all_proxy, no_proxy), None without one.
-
-    Raises ``HTTPException`` for a kind of proxy that cannot be used.
-    """
-    from urllib.request import getproxies, proxy_bypass
-
-    parts = urllib.parse.urlsplit(url)
-    proxies = getproxies()
-    named = proxies.get(parts.scheme) or proxies.get("all")
-    if not named or proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    proxy = urllib.parse.urlsplit(named if "://" in named else f"http://{named}")
-    if proxy.scheme != "http":
-        raise HTTPException(f"a proxy of the kind {proxy.scheme} cannot be used; name one with http://")
-    return proxy

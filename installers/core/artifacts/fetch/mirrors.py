@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from installers.core.artifacts.fetch.spans import Voice
 from installers.core.artifacts.fetch.wanted import Limits
+from installers.core.errors import Failure
 
 _NEWEST = 0.4
 """The weight of the newest measurement in a mirror's speed."""
@@ -26,11 +27,12 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """``found``: sha256 of the whole file it gave, where it gave all of it."""
+    """``found``: sha256 of the whole file it gave, where it gave all of it. ``failure``: why it was never reached."""
 
     fault: Fault
     reason: str
     found: str = ""
+    failure: Failure | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -74,7 +76,7 @@ class Mirror:
             rate = size / seconds
             self.speed = rate if not self.speed else self.speed + _NEWEST * (rate - self.speed)
 
-    def failed(self, reason: str, *, now: float, after: float | None = None) -> None:
+    def failed(self, reason: str, *, now: float, after: float | None = None, failure: Failure | None = None) -> None:
         """It broke off or asked for patience: wait, with fewer connections, and in the end drop it."""
         self.failures += 1
         self.last_reason = reason
@@ -84,7 +86,7 @@ class Mirror:
             pause = min(after, self.limits.retry_after)
         self.not_before = max(self.not_before, now + pause)
         if self.failures >= self.limits.attempts:
-            self.drop(Fault.FAILED, reason)
+            self.drop(Fault.FAILED, reason, failure=failure)
 
     def fewer(self) -> None:
         """It refuses so many connections at once."""
@@ -95,9 +97,9 @@ class Mirror:
         self.speed = rate if not self.speed else min(self.speed, rate)
         self.allowed = max(1, self.allowed // 2)
 
-    def drop(self, fault: Fault, reason: str, *, found: str = "") -> None:
+    def drop(self, fault: Fault, reason: str, *, found: str = "", failure: Failure | None = None) -> None:
         """Never ask it again; the first reason stays."""
-        self.dropped = self.dropped or Dropped(fault, reason, found)
+        self.dropped = self.dropped or Dropped(fault, reason, found, failure)
 
     def showed(self, validator: str) -> bool:
         """Note an answer's ETag or date; whether the mirror now has another version than before."""

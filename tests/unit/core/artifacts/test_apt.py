@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,48 @@ def test_the_configuration_laid_for_a_root_names_places_as_the_root_sees_them(tm
     assert str(tmp_path) not in conf.read_text()
     assert "[signed-by=/run/there/key.gpg]" in (tmp_path / "host/sources.list").read_text()
     assert (tmp_path / "host/key.gpg").read_bytes() == b"key"
+
+
+SOURCES = (
+    Source(("http://mirror.example/debian", "http://intra.example/debian"), ("bookworm",), ("main",)),
+    Source(("http://mirror.example:80/debian", "https://safe.example/debian"), ("bookworm-security",), ("main",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (
+            (),
+            {
+                "http::Proxy::mirror.example": "http://u:p@p.example:3",
+                "https::Proxy::safe.example": "http://q.example:4",
+            },
+        ),
+        (
+            (("Acquire::http::Proxy", "DIRECT"),),
+            {"http::Proxy": "DIRECT", "https::Proxy::safe.example": "http://q.example:4"},
+        ),
+        (
+            (("Acquire::http::Proxy-Auto-Detect", "/x"), ("Acquire::https::Proxy::safe.example", "http://o:1")),
+            {"http::Proxy-Auto-Detect": "/x", "https::Proxy::safe.example": "http://o:1"},
+        ),
+    ],
+)
+def test_the_environments_proxy_is_laid_where_apt_has_none_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: tuple[tuple[str, str], ...], expected: dict[str, str]
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://u:p@p.example:3")
+    monkeypatch.setenv("https_proxy", "http://q.example:4")
+    monkeypatch.setenv("no_proxy", "intra.example")
+    conf = Mirror(Release("debian", "12", "bookworm"), SOURCES, own).lay(tmp_path / "host", seen="/run/there")
+    found = re.findall(r'^Acquire::(\S*Proxy\S*) "(.*)";$', conf.read_text(), re.MULTILINE)
+    assert dict(found) == expected
+
+
+def test_apts_word_for_no_proxy_is_no_address() -> None:
+    direct = (("Acquire::http::Proxy", "DIRECT"),)
+    assert Mirror(Release("debian", "12", "bookworm"), (), direct).proxies() == {"http_proxy": ""}
 
 
 def test_release() -> None:

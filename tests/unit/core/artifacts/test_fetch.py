@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
+import json
 import os
 import random
 import signal
@@ -14,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
@@ -26,7 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from installers.core.artifacts.fetch import Fetched, Limits, Wanted, fetch
+from installers.core.artifacts.fetch import Fetched, HttpLine, Limits, Wanted, fetch, registry
 from installers.core.artifacts.fetch.line import _tls
 from installers.core.errors import Failure
 from tests.fake.mirrors import Faults, MirrorServer
@@ -254,6 +255,125 @@ def test_tls_goes_through_a_proxys_tunnel(tmp_path: Path, tls: ssl.SSLContext, m
         assert set(proxy.authorised) == {f"Basic {base64.b64encode(b'name:secret').decode()}"}
         assert set(server.authorised) == {""}
     assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_a_proxys_tunnel_is_named_as_the_server_is(
+    tmp_path: Path, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MirrorServer(CONTENT, SOUND, tls) as server, MirrorServer(b"") as proxy:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+        _fetch(tmp_path / "file", [server])
+        assert set(server.hosts) == {f"127.0.0.1:{server.port}"}
+
+
+def test_a_tunnel_that_was_closed_is_made_again_with_its_tls(
+    tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MirrorServer(b"text", Faults(closes=True), tls) as server, MirrorServer(b"") as proxy:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+        with closing(HttpLine()) as line:
+            assert [line.document(server.url, limit=9) for _ in range(3)] == [b"text"] * 3
+        assert server.sockets == len(proxy.paths) == 3
+
+
+def _through(tmp_path: Path, proxy: str, url: str, monkeypatch: pytest.MonkeyPatch) -> Failure:
+    """How a fetch ends that goes through a proxy which is no use."""
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, proxy)
+    with pytest.raises(Failure) as caught:
+        fetch((url, f"{url}2"), WANTED, to=tmp_path / "file", report=silent, limits=LIMITS)
+    assert not (tmp_path / "file").exists()
+    assert "canary" not in caught.value.what
+    return caught.value
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_nobody_listens_at_is_named_and_not_the_mirror(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    with mirrors(SOUND) as (gone,):
+        port = gone.port
+    address = f"http://user:canary@127.0.0.1:{port}"
+    failure = _through(tmp_path, address, f"{scheme}://files.invalid/file", monkeypatch)
+    assert failure.id == "OLR-PROXY-001"
+    assert f"http://127.0.0.1:{port}" in failure.what
+    assert "refused" in failure.what
+    assert "files.invalid" not in failure.what
+
+
+@pytest.mark.parametrize(
+    ("scheme", "faults", "id", "said"),
+    [
+        ("http", Faults(status=407), "OLR-PROXY-002", ""),
+        ("https", Faults(connect=407), "OLR-PROXY-002", ""),
+        ("http", Faults(status=502), "OLR-ART-004", "answered 502"),
+        ("https", Faults(connect=502), "OLR-ART-004", "answered 502 Bad Gateway when asked for files.invalid"),
+        ("https", Faults(connect=403), "OLR-ART-004", "answered 403 Forbidden when asked for files.invalid"),
+        ("http", Faults(html=True), "OLR-ART-006", "web page"),
+        ("https", Faults(connect=0), "OLR-PROXY-001", ""),
+        ("http", Faults(stall_after=0), "OLR-ART-004", ""),
+    ],
+)
+def test_a_proxy_that_is_no_use_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, faults: Faults, id: str, said: str
+) -> None:
+    with mirrors(faults) as (proxy,):
+        address = f"http://user:canary@127.0.0.1:{proxy.port}"
+        failure = _through(tmp_path, address, f"{scheme}://files.invalid/file", monkeypatch)
+    assert failure.id == id
+    assert said in failure.what
+    assert f"http://127.0.0.1:{proxy.port}" in failure.what
+
+
+def test_a_proxy_that_comes_back_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mirrors(Faults(status=502, refuse=2)) as (proxy,):
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        fetch(("http://files.invalid/file",), WANTED, to=tmp_path / "file", report=silent, limits=LIMITS)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_a_mirror_reached_directly_helps_where_the_proxy_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mirrors(SOUND) as (server,), mirrors(Faults(status=407)) as (proxy,):
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("no_proxy", "127.0.0.0/8")
+        urls = ("http://files.invalid/file", server.url)
+        done = fetch(urls, WANTED, to=tmp_path / "file", report=silent, limits=LIMITS)
+        assert any("files.invalid" in text and f":{proxy.port}" in text for text in done.warnings)
+        assert server.served >= len(CONTENT)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("ask", ["json", "document"])
+def test_a_small_document_names_the_proxy_too(monkeypatch: pytest.MonkeyPatch, ask: str) -> None:
+    with mirrors(Faults(status=407)) as (proxy,), closing(HttpLine()) as line:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        with pytest.raises(Failure) as caught:
+            line.json("http://files.invalid/x") if ask == "json" else line.document("http://files.invalid/x", limit=9)
+    assert caught.value.id == "OLR-PROXY-002"
+
+
+def test_what_a_registry_says(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with mirrors(SOUND) as (sound,), mirrors(Faults(html=True)) as (page,), mirrors(Faults(connect=407)) as (proxy,):
+        assert registry.asked(sound.url) == {"status": 200, "type": "", "challenge": ""}
+        assert registry.main((page.url,)) == 0
+        assert json.loads(capsys.readouterr().out)["type"].startswith("text/html")
+        monkeypatch.setenv("https_proxy", f"http://user:canary@127.0.0.1:{proxy.port}")
+        refused = str(registry.asked("https://mirror.invalid/v2/")["error"])
+        assert f"http://127.0.0.1:{proxy.port} asks for a name and a password" in refused
+        assert "canary" not in refused
+    assert "refused" in str(registry.asked(sound.url)["error"])
+
+
+def test_a_registrys_own_authority_is_taken(
+    tmp_path: Path, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.setenv("SSL_CERT_FILE", "")
+    with MirrorServer(b"{}", SOUND, tls) as server:
+        registry.main((server.url, str(tmp_path / "tls.crt")))
+    assert json.loads(capsys.readouterr().out)["status"] == 200
 
 
 def test_a_certificate_nobody_trusts_is_refused(

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import urllib.parse
 from dataclasses import replace
 from email.utils import formatdate
 from itertools import pairwise
@@ -15,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from installers.core.artifacts.fetch import crew
-from installers.core.artifacts.fetch.line import proxy_for
 from installers.core.artifacts.fetch.mirrors import Fault, Mirror, public, retry_after
 from installers.core.artifacts.fetch.part import Part, believed
 from installers.core.artifacts.fetch.pieces import Pieces
+from installers.core.artifacts.fetch.proxy import ProxyFault, is_direct, proxy_for
 from installers.core.artifacts.fetch.spans import NOBODY, Range, Spans
 from installers.core.artifacts.fetch.wanted import Limits, Wanted
 from installers.core.artifacts.fetch.work import Stretch, Work
@@ -373,6 +374,57 @@ def test_proxies_come_from_the_environment(
         monkeypatch.setenv(name, value)
     found = proxy_for(url)
     assert (found.netloc if found else None) == proxy
+
+
+@pytest.mark.parametrize(
+    ("entry", "url", "direct"),
+    [
+        ("*", "http://a.example/", True),
+        ("a.example", "http://a.example/", True),
+        ("a.example", "http://A.Example./", True),
+        ("example", "http://a.example/", True),
+        (".example", "http://a.example/", True),
+        ("*.example", "http://a.example/", True),
+        (".example", "http://example/", True),
+        ("ample", "http://a.example/", False),
+        ("a.example.", "http://a.example/", True),
+        ("a.example:8080", "http://a.example:8080/", True),
+        ("a.example:8080", "http://a.example/", False),
+        ("a.example:443", "https://a.example/", True),
+        ("10.0.0.0/8", "http://10.1.2.3/", True),
+        ("10.1.2.3/8", "http://10.9.9.9:5000/", True),
+        ("10.0.0.0/8", "http://11.1.2.3/", False),
+        ("10.0.0.0/8", "http://a.example/", False),
+        ("10.1.2.3", "http://10.1.2.3/", True),
+        ("10.1.2.3:80", "http://10.1.2.3/", True),
+        ("10.1.2.3:81", "http://10.1.2.3/", False),
+        ("fd00::/8", "http://[fd00::1]:5000/", True),
+        ("::1", "http://[::1]/", True),
+        ("[::1]", "http://[::1]/", True),
+        ("10.0.0.0/8", "http://[fd00::1]/", False),
+        ("b.example,\t10.0.0.0/8 a.example", "http://a.example/", True),
+        (",, .", "http://a.example/", False),
+    ],
+)
+def test_what_is_reached_directly(monkeypatch: pytest.MonkeyPatch, entry: str, url: str, direct: bool) -> None:
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://p.example:3128")
+    monkeypatch.setenv("no_proxy", entry)
+    assert (proxy_for(url) is None) == direct
+    parts = urllib.parse.urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    assert is_direct(parts.hostname or "", port, entry.replace(",", " ").split()) == direct, "without urllib's help"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["socks5://u:canary@p.example:1080", "https://p.example:3128", "http://u:canary@:1", "p:x"]
+)
+def test_a_proxy_that_is_none_has_an_id_and_no_password(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("http_proxy", wrong)
+    with pytest.raises(ProxyFault) as caught:
+        proxy_for("http://a.example/")
+    assert caught.value.id == "OLR-PROXY-003"
+    assert "canary" not in caught.value.what
 
 
 def test_limits_bound_what_is_fetched_twice() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from installers.core.artifacts.registries import default_registry, registry_in, tarball
+from installers.core.artifacts.fetch.proxy import blamed
+from installers.core.artifacts.registries import default_registry, pip_reason, registry_in, tarball
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,48 @@ def test_a_version_names_its_tarball() -> None:
 def test_an_answer_without_tarball_is_refused(document: object) -> None:
     with pytest.raises(ValueError, match="no tarball"):
         tarball(document)
+
+
+PIP = """\
+WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by '{}': /simple/six/
+ERROR: Could not find a version that satisfies the requirement six==1.16.0 (from versions: 1.17.0)
+ERROR: No matching distribution found for six==1.16.0
+"""
+REFUSED = "[Errno 111] Connection refused"
+NO_PROXY = f"""NewConnectionError("HTTPSConnection(host='127.0.0.1', port=9): Failed to connect: {REFUSED}")"""
+OLD_NO_PROXY = f"""ProxyError('Cannot connect to proxy.', NewConnectionError('<object>: {REFUSED}'))"""
+LOCKED = (
+    "ProxyError('Cannot connect to proxy.', OSError('Tunnel connection failed: 407 Proxy Authentication Required'))"
+)
+FORBIDDEN = "ProxyError('Cannot connect to proxy.', OSError('Tunnel connection failed: 403 Forbidden'))"
+OTHER = (
+    """NewConnectionError("HTTPSConnection(host='files.example', port=443): Failed: [Errno 111] Connection refused")"""
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "id", "reason"),
+    [
+        (NO_PROXY, "OLR-PROXY-001", REFUSED),
+        (OLD_NO_PROXY, "OLR-PROXY-001", REFUSED),
+        (LOCKED, "OLR-PROXY-002", None),
+        (FORBIDDEN, "", None),
+        (OTHER, "", None),
+    ],
+)
+def test_pips_words_about_a_proxy(monkeypatch: pytest.MonkeyPatch, said: str, id: str, reason: str | None) -> None:
+    reason_of_pip = pip_reason(PIP.format(said))
+    assert said in reason_of_pip
+    assert blamed(reason_of_pip) is None, "without a proxy it is nobody's"
+    monkeypatch.setenv("https_proxy", "http://user:canary@127.0.0.1:9")
+    fault = blamed(reason_of_pip)
+    assert (fault.id if fault else "") == id
+    if fault:
+        assert fault.fields["proxy"] == "http://127.0.0.1:9"
+        assert fault.fields.get("reason") == reason
+        assert "canary" not in fault.what
+
+
+def test_pips_last_word_counts_where_no_connection_broke() -> None:
+    assert pip_reason("a\nERROR: one\nERROR: two\n") == "two"
+    assert pip_reason("") == "it named another file"

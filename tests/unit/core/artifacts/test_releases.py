@@ -133,6 +133,25 @@ def test_who_is_asked_before_the_first_change() -> None:
 
 
 @pytest.mark.processes
+def test_a_wrong_proxy_is_told_before_the_first_change_and_not_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache(tmp_path / "cache", tmp_path / "ledger")
+    with MirrorServer(ARCHIVE) as site, MirrorServer(b"", Faults(status=407)) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://user:canary@127.0.0.1:{proxy.port}")
+        there = "http://name:canary@files.invalid/file"
+        with pytest.raises(Failure, match="OLR-PROXY-002"):
+            require_reach((pin(url=there),), places=())
+        with pytest.raises(Failure, match="OLR-PROXY-002"):
+            fetched_release(pin(url=there), places=(), cache=cache, report=quiet)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        require_reach((pin(url=there),), places=("http://files.invalid", f"http://127.0.0.1:{site.port}"))
+    with pytest.raises(Failure, match="OLR-ART-019") as raised:
+        require_reach((pin(url=there),), places=(there, site.url))
+    assert "canary" not in raised.value.what
+
+
+@pytest.mark.processes
 def test_a_web_page_in_its_place_is_told(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache", tmp_path / "ledger")
     with MirrorServer(ARCHIVE, Faults(html=True)) as portal, pytest.raises(Failure, match="OLR-ART-006"):

@@ -11,7 +11,7 @@ import yaml
 
 from installers.core.component.sitefile import KEYS, json_schema, parse_site, read_site
 from installers.core.errors import Failure
-from installers.site import K3s, Network, Node, Paths, Site
+from installers.site import K3s, Network, Node, Paths, Proxy, Registry, Site
 
 DATA = Path(__file__).parents[3] / "data" / "site"
 CASES = sorted(DATA.glob("*.yaml"))
@@ -25,7 +25,11 @@ def test_every_case_has_both_halves() -> None:
 
 def expected_site(given: dict[str, Any]) -> Site:
     sections = {"node": Node, "network": Network, "k3s": K3s}
-    nested = {name: of(**given.pop(name, {})) for name, of in sections.items()}
+    nested: dict[str, Any] = {name: of(**given.pop(name, {})) for name, of in sections.items()}
+    if "proxy" in given:
+        nested["proxy"] = Proxy(**given["proxy"] | {"direct": tuple(given["proxy"].get("direct", ()))})
+    rows = given.pop("registries", ())
+    nested["registries"] = tuple(Registry(**row | {"mirrors": tuple(row["mirrors"])}) for row in rows)
     several = {name: tuple(given.pop(name, ())) for name in ("skip", "places")}
     return Site(**given | nested | several | {"pins": tuple(given.pop("pins", {}).items())})
 
@@ -43,6 +47,13 @@ def test_case(case: Path) -> None:
 def test_deep_nesting_is_a_problem_and_no_crash() -> None:
     _, problems = parse_site(b"[" * 100_000, path="f", names=NAMES)
     assert [str(problem) for problem in problems] == ["f:1:1: nested too deeply"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_a_password_is_not_repeated(case: Path) -> None:
+    _, problems = parse_site(case.read_bytes(), path="f", names=NAMES)
+    assert not [problem for problem in problems if "canary" in str(problem)]
+    assert any(b"canary" in path.read_bytes() for path in CASES)
 
 
 def test_a_file_is_read_and_never_changed(tmp_path: Path) -> None:

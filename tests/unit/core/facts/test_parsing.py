@@ -41,6 +41,17 @@ from installers.core.facts.units import escape_path
             "OLR-PKG-007",
             "You don't have enough free space in /var/cache/apt/archives/.",
         ),
+        (
+            "E: Failed to fetch http://m/dists/x/InRelease  407  Proxy Authentication Required [IP: 10.0.0.1 3128]\n"
+            "E: Some index files failed to download. They have been ignored, or old ones used instead.\n",
+            "OLR-PKG-012",
+            "Failed to fetch http://m/dists/x/InRelease  407  Proxy Authentication Required [IP: 10.0.0.1 3128]",
+        ),
+        (
+            "E: Failed to fetch http://m/InRelease  Could not connect to 10.0.0.1:3128 (10.0.0.1). - connect (111)\n",
+            "OLR-PKG-002",
+            "Failed to fetch http://m/InRelease  Could not connect to 10.0.0.1:3128 (10.0.0.1). - connect (111)",
+        ),
         ("", "OLR-PKG-011", "apt said nothing"),
     ],
 )

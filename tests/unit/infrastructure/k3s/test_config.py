@@ -21,7 +21,7 @@ from installers.infrastructure.k3s.config import (
     server,
     written,
 )
-from installers.site import K3s, Network, Node, Paths, Site
+from installers.site import K3s, Network, Node, Paths, Registry, Site
 
 DATA = Path(__file__).parents[3] / "data/k3s"
 OPTIONS = yaml.safe_load((DATA / "options.yaml").read_text())
@@ -167,13 +167,13 @@ def test_an_agent_joins_by_address_and_decides_nothing_for_the_cluster() -> None
     [
         {"docker.io": ("https://mirror.example",)},
         {"docker.io": ("https://one.example:5000", "http://two.example"), "*": ("https://mirror.example",)},
-        {"docker.io": (), "quay.io": ("https://mirror.example",)},
+        {"quay.io": ("https://mirror.example/v2/quay",)},
     ],
 )
 def test_registries_have_the_documented_form(mirrors: dict[str, tuple[str, ...]]) -> None:
-    found = read(registries(mirrors))
+    found = read(registries(Registry(name, endpoints) for name, endpoints in mirrors.items()))
     assert set(found) <= {"mirrors", "configs"}
-    assert set(found["mirrors"]) == {name for name, endpoints in mirrors.items() if endpoints}
+    assert set(found["mirrors"]) == set(mirrors)
     for name, row in found["mirrors"].items():
         for key, value in row.items():
             assert fits(value, REGISTRIES["mirrors"][key])
@@ -182,18 +182,15 @@ def test_registries_have_the_documented_form(mirrors: dict[str, tuple[str, ...]]
 
 
 def test_authorities_of_mirrors_have_the_documented_form() -> None:
-    mirrors = {"docker.io": ("https://mirror.example:5000",)}
-    found = read(registries(mirrors, authorities={"mirror.example:5000": "/etc/ssl/mirror.pem"}))
+    found = read(registries([Registry("docker.io", ("https://mirror.example:5000",), "/etc/ssl/mirror.pem")]))
     assert found["configs"] == {"mirror.example:5000": {"tls": {"ca_file": "/etc/ssl/mirror.pem"}}}
     for row in found["configs"].values():
         for section, keys in row.items():
             assert all(fits(value, REGISTRIES["configs"][section][key]) for key, value in keys.items())
-    assert registries({}, authorities={"mirror.example": "/etc/ssl/mirror.pem"}) == ""
 
 
-@pytest.mark.parametrize("mirrors", [{}, {"docker.io": ()}])
-def test_without_mirrors_there_is_no_file(mirrors: dict[str, tuple[str, ...]]) -> None:
-    assert registries(mirrors) == ""
+def test_without_mirrors_there_is_no_file() -> None:
+    assert registries(()) == ""
 
 
 def test_variables_are_quoted_as_systemd_reads_them() -> None:

@@ -25,9 +25,9 @@ from installers.core.resources.artifacts import Binary
 from installers.core.resources.files import File, Symlink
 from installers.core.resources.templates import Template
 from installers.core.resources.units import Unit
-from installers.infrastructure.k3s.config import ENVIRONMENT
+from installers.infrastructure.k3s.config import ENVIRONMENT, REGISTRIES
 from installers.infrastructure.k3s.install import FOOTPRINT, resources
-from installers.site import K3s, Node, Paths, Site
+from installers.site import K3s, Node, Paths, Proxy, Registry, Site
 from tests.fake import FakeMachine, FakeProbe, debian
 
 PATH = "infrastructure/k3s"
@@ -226,3 +226,18 @@ def test_what_is_asked_of_k3s_changes_no_other_engine() -> None:
     assert "k3s" not in json.loads(probe.read(lock_path(kubernetes)))
     assert choose(Site(k3s=K3s(datastore="etcd")), probe).kube == "kubernetes"
     assert "etcd" in {c.name for c in components(choose(Site(source="debian"), probe))}
+
+
+def test_proxies_and_mirrors_reach_k3s_and_nothing_is_written_without_them() -> None:
+    assert not {one.path for one in made(SITE) if isinstance(one, File)} & {REGISTRIES, ENVIRONMENT}
+    proxy = Proxy(https="http://proxy.lan:3128", direct=("lan",))
+    wanted = replace(SITE, proxy=proxy, registries=(Registry("docker.io", ("https://mirror.lan",)),))
+    found = {one.path: one for one in made(wanted) if isinstance(one, File)}
+    assert "https://mirror.lan" in rendered(found[REGISTRIES].content)
+    variables = rendered(found[ENVIRONMENT].content)
+    assert 'HTTPS_PROXY="http://proxy.lan:3128"' in variables
+    assert f'NO_PROXY="{",".join(wanted.reached_directly())}"' in variables
+    assert {found[path].mode for path in (REGISTRIES, ENVIRONMENT)} == {0o600}
+    # The host's containerd has them as its own component's files.
+    shared = {one.path for one in made(replace(wanted, k3s=K3s("", "embedded", "shared"))) if isinstance(one, File)}
+    assert REGISTRIES not in shared
