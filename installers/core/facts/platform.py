@@ -53,11 +53,15 @@ class CgroupMode:
     """How control groups are mounted."""
 
     def load(self, probe: Probe) -> Cgroups | Unknown:
-        controllers = ""
-        if probe.stat("/sys/fs/cgroup/cgroup.controllers") is not None:
-            controllers = probe.read("/sys/fs/cgroup/cgroup.controllers").decode()
-        found = parse_cgroups(probe.read("/proc/self/mountinfo").decode(), controllers)
-        return found or Unknown("no control groups are mounted")
+        return cgroups(probe)
+
+
+def cgroups(probe: Probe) -> Cgroups | Unknown:
+    controllers = ""
+    if probe.stat("/sys/fs/cgroup/cgroup.controllers") is not None:
+        controllers = probe.read("/sys/fs/cgroup/cgroup.controllers").decode()
+    found = parse_cgroups(probe.read("/proc/self/mountinfo").decode(), controllers)
+    return found or Unknown("no control groups are mounted")
 
 
 @dataclass(frozen=True, slots=True)

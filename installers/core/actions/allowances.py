@@ -1,0 +1,126 @@
+"""Telling the firewall programs firewalld and ufw to let something through, and to do so no longer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from installers.core.actions.base import BaseAction
+from installers.core.actions.files import FINAL
+from installers.core.errors import Failure
+from installers.core.facts.allowances import ALWAYS, NOW, ZONE, Allowed, FirewallAllows
+from installers.core.facts.protection import service_runs
+from installers.core.model import DONE, Action, Host, Irreversible, Outcome, Probe
+
+SECONDS = 60.0
+OFFLINE = "firewall-offline-cmd"
+
+
+def missing_sets(allowed: Allowed, what: str) -> tuple[str, ...]:
+    """Which of the two sets of rules do not let something through."""
+    return tuple(name for name, rules in ((NOW, allowed.now), (ALWAYS, allowed.always)) if what not in rules)
+
+
+def _missing(probe: Probe, manager: str, what: str) -> tuple[str, ...]:
+    found = FirewallAllows(manager).load(probe)
+    return missing_sets(found, what) if isinstance(found, Allowed) else ()
+
+
+def _firewalld(what: str, verb: str) -> tuple[str, ...]:
+    kind, _, value = what.partition(" ")
+    return (*(ZONE if kind == "source" else ()), f"--{verb}-{kind}={value}")
+
+
+def _ufw(what: str) -> tuple[str, ...]:
+    kind, _, value = what.partition(" ")
+    return {"source": ("allow", "from", value), "forward": ("route", "allow", "from", value)}.get(
+        kind, ("allow", value)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Allow(BaseAction):
+    """Have ``firewalld`` or ``ufw`` let something through, in those sets of its rules where it does not yet."""
+
+    kind: ClassVar[str] = "allow"
+    lane: ClassVar[str] = "xtables"
+
+    manager: str
+    what: str
+
+    @property
+    def target(self) -> str:
+        return f"{self.manager} {self.what}"
+
+    def describe(self) -> str:
+        return f"have {self.manager} let through: {self.what}"
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return Disallow(self.manager, self.what, _missing(probe, self.manager, self.what))
+
+    def execute(self, host: Host) -> Outcome:
+        for name in _missing(host, self.manager, self.what):
+            if self.manager == "ufw":
+                host.run(("ufw", *_ufw(self.what)), timeout=SECONDS)
+                return DONE
+            permanent = ("--permanent",) if name == ALWAYS else ()
+            host.run(("firewall-cmd", *permanent, *_firewalld(self.what, "add")), timeout=SECONDS)
+        return DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Disallow(BaseAction):
+    """Take a rule out of those sets (``now``, ``always``) that did not have it before; fine when it is gone.
+
+    Also while the firewall is off: what it keeps for its next start is a set as well.
+    """
+
+    kind: ClassVar[str] = "disallow"
+    lane: ClassVar[str] = "xtables"
+
+    manager: str
+    what: str
+    sets: tuple[str, ...]
+
+    @property
+    def target(self) -> str:
+        return f"{self.manager} {self.what}"
+
+    def describe(self) -> str:
+        return f"have {self.manager} no longer let through: {self.what}"
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return FINAL
+
+    def past(self, older: Action) -> Action | None:
+        if not isinstance(older, Disallow):
+            return None
+        return Disallow(self.manager, self.what, older.sets)
+
+    def execute(self, host: Host) -> Outcome:
+        try:
+            self._remove(host)
+        except Failure as failure:
+            # The program was removed since, and its rules are in force no more.
+            if failure.id != "OLR-HOST-003":
+                raise
+        return DONE
+
+    def _remove(self, host: Host) -> None:
+        if self.manager == "ufw":
+            # Of a rule that is not there ufw says so, with a status that differs between its versions.
+            if self.sets:
+                host.run(("ufw", "delete", *_ufw(self.what)), timeout=SECONDS, ok=(0, 1))
+            return
+        if not service_runs(host, "firewalld.service"):
+            if ALWAYS in self.sets:
+                # Status 1 to 255 where it is not in there: nothing else is asked of it.
+                host.run((OFFLINE, *_firewalld(self.what, "remove")), timeout=SECONDS, ok=range(256))
+            return
+        there = tuple(name for name in self.sets if name not in _missing(host, self.manager, self.what))
+        for name in there:
+            permanent = ("--permanent",) if name == ALWAYS else ()
+            host.run(("firewall-cmd", *permanent, *_firewalld(self.what, "remove")), timeout=SECONDS)
+
+
+ACTIONS: tuple[type[BaseAction], ...] = (Allow, Disallow)
