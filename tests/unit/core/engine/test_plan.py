@@ -198,3 +198,13 @@ def test_deferred_steps_say_what_they_may_become(bench: Workbench) -> None:
     (row,) = plan.to_json()["steps"]
     assert (row["decision"], row["may_become"]) == ("deferred", [["test-work", "/srv/b"]])
     assert plan.changes() == ()
+
+
+def test_what_a_restart_may_mend_refuses_nothing_before_it() -> None:
+    """What comes after it waits where it could not be had now, and is shown as it would be where it could."""
+    waits = Deferred("this computer has been restarted", (), "OLR-BOOT-001")
+    here = Change((Work("a"),), "-")
+    lacking = Blocked("OLR-KERN-003", {"key": "x"})
+    gate, ready, blocked = Says("a", lambda f: waits), Says("b", lambda f: here), Says("c", lambda f: lacking)
+    plan = make_plan([*chain(gate, ready, blocked), step(Says("d", lambda f: lacking))], FakeProbe(debian()), NOTHING)
+    assert [item.decision for item in plan.items] == [waits, here, waits, lacking]
