@@ -9,6 +9,7 @@ import shlex
 from dataclasses import dataclass
 
 from installers.core.facts.mounts import parse_mountinfo
+from installers.core.facts.virtual import own_ids
 from installers.core.model import Probe, Query, Unknown
 
 CAP_SYS_RESOURCE = 24
@@ -66,9 +67,13 @@ def cgroups(probe: Probe) -> Cgroups | Unknown:
 
 @dataclass(frozen=True, slots=True)
 class MayLowerOomScore:
-    """Whether containers may be given a lower OOM score than ours (CAP_SYS_RESOURCE, init namespace)."""
+    """Whether containers may be given a lower OOM score than ours: CAP_SYS_RESOURCE, and that as the computer's
+    own root, since the kernel asks for it outside any user namespace (proc_pid_oom_score_adj(5)).
+    """
 
     def load(self, probe: Probe) -> bool | Unknown:
+        if not own_ids(probe):
+            return False
         return parse_bounding_set(probe.read("/proc/self/status").decode(), CAP_SYS_RESOURCE)
 
 
