@@ -1,4 +1,4 @@
-"""Sharing the mounts below / and taking that back, as our unit does it: on the kernel here, in a namespace of its own."""
+"""Sharing the mounts below / and taking that back, as our unit does it: in a namespace of its own, by a real kernel."""
 
 from __future__ import annotations
 
