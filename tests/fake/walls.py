@@ -65,11 +65,9 @@ def _firewall_cmd(machine: FakeMachine, call: Call) -> Iterator[None]:
 
 def _ufw(machine: FakeMachine, call: Call) -> Iterator[None]:
     yield
-    delete, words = call.argv[1] == "delete", call.argv[1:]
-    rule, rules = " ".join(words[1:] if delete else words), _rules(machine, UFW)
-    if delete and rule not in rules:
-        call.fail(1, "Could not delete non-existent rule")
-        return
+    words = call.argv[1:]
+    delete = words[1 if words[0] == "route" else 0] == "delete"
+    rule, rules = " ".join(word for word in words if word != "delete"), _rules(machine, UFW)
     _write(machine, UFW, [*(one for one in rules if one != rule), *([] if delete else [rule])])
 
 

@@ -31,11 +31,12 @@ def _firewalld(what: str, verb: str) -> tuple[str, ...]:
     return (*(ZONE if kind == "source" else ()), f"--{verb}-{kind}={value}")
 
 
-def _ufw(what: str) -> tuple[str, ...]:
+def _ufw(what: str, *verb: str) -> tuple[str, ...]:
+    """ufw(8): ``delete`` stands before the rule, and of a forwarding one after ``route``."""
     kind, _, value = what.partition(" ")
-    return {"source": ("allow", "from", value), "forward": ("route", "allow", "from", value)}.get(
-        kind, ("allow", value)
-    )
+    route = ("route",) if kind == "forward" else ()
+    source = ("from",) if kind != "port" else ()
+    return ("ufw", *route, *verb, "allow", *source, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Allow(BaseAction):
     def execute(self, host: Host) -> Outcome:
         for name in _missing(host, self.manager, self.what):
             if self.manager == "ufw":
-                host.run(("ufw", *_ufw(self.what)), timeout=SECONDS)
+                host.run(_ufw(self.what), timeout=SECONDS)
                 return DONE
             permanent = ("--permanent",) if name == ALWAYS else ()
             host.run(("firewall-cmd", *permanent, *_firewalld(self.what, "add")), timeout=SECONDS)
@@ -108,13 +109,13 @@ class Disallow(BaseAction):
 
     def _remove(self, host: Host) -> None:
         if self.manager == "ufw":
-            # Of a rule that is not there ufw says so, with a status that differs between its versions.
+            # Of a rule that is not there ufw says so and ends well.
             if self.sets:
-                host.run(("ufw", "delete", *_ufw(self.what)), timeout=SECONDS, ok=(0, 1))
+                host.run(_ufw(self.what, "delete"), timeout=SECONDS)
             return
         if not service_runs(host, "firewalld.service"):
             if ALWAYS in self.sets:
-                # Status 1 to 255 where it is not in there: nothing else is asked of it.
+                # It ends with NOT_ENABLED (12) where the rule is gone, and with others where its zone is.
                 host.run((OFFLINE, *_firewalld(self.what, "remove")), timeout=SECONDS, ok=range(256))
             return
         there = tuple(name for name in self.sets if name not in _missing(host, self.manager, self.what))

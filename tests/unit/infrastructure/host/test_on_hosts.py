@@ -21,6 +21,8 @@ from installers.core.host.replay import ReplayProbe
 from installers.core.model import Blocked, Change, Deferred, Output, Query, Satisfied, Stat, Step
 from installers.infrastructure.host.install import MEMORY, UNMANAGED, resources
 from installers.infrastructure.kubernetes.install import _configuration
+from installers.phases import PHASES
+from installers.precheck.network import PORTS
 from installers.precheck.record import load_facts
 from installers.site import Node, Site
 from tests.unit.test_hosts import HOSTS, NAMES
@@ -125,17 +127,17 @@ def test_no_port_is_opened_that_no_component_opens() -> None:
 
 
 def test_only_the_api_is_open_to_others() -> None:
-    opened = {
-        path: component.manifest.opens
-        for path in ("infrastructure/etcd", "infrastructure/kubernetes", "platform/prometheus", "platform/nats")
-        if (component := load(path, "debian"))
-    }
-    assert opened == {
-        "infrastructure/etcd": (),
-        "infrastructure/kubernetes": (6443,),
-        "platform/prometheus": (),
-        "platform/nats": (),
-    }
+    manifests = [load(path, "debian").manifest for phase in PHASES for path in phase.components]
+    assert {port for manifest in manifests for port in manifest.opens} == {6443}
+    assert all(set(manifest.opens) <= set(manifest.ports) for manifest in manifests)
+
+
+def test_no_port_of_ours_is_one_of_proxmox() -> None:
+    """pveproxy, spiceproxy, pvedaemon, rpcbind, postfix, corosync, consoles and migration of its guests."""
+    theirs = {8006, 3128, 85, 111, 25, *range(5405, 5413), *range(5900, 6000), *range(60000, 60051)}
+    manifests = [load(path, "debian").manifest for phase in PHASES for path in phase.components]
+    assert not theirs & {port for manifest in manifests for port in manifest.ports}
+    assert not theirs & {port for port, _, _ in PORTS}
 
 
 def test_a_pi_without_its_boot_partition_is_refused_by_name() -> None:
