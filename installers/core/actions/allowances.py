@@ -16,14 +16,9 @@ SECONDS = 60.0
 OFFLINE = "firewall-offline-cmd"
 
 
-def missing_sets(allowed: Allowed, what: str) -> tuple[str, ...]:
-    """Which of the two sets of rules do not let something through."""
-    return tuple(name for name, rules in ((NOW, allowed.now), (ALWAYS, allowed.always)) if what not in rules)
-
-
 def _missing(probe: Probe, manager: str, what: str) -> tuple[str, ...]:
     found = FirewallAllows(manager).load(probe)
-    return missing_sets(found, what) if isinstance(found, Allowed) else ()
+    return found.lacking(what) if isinstance(found, Allowed) else ()
 
 
 def _firewalld(what: str, verb: str) -> tuple[str, ...]:
@@ -118,8 +113,10 @@ class Disallow(BaseAction):
                 # It ends with NOT_ENABLED (12) where the rule is gone, and with others where its zone is.
                 host.run((OFFLINE, *_firewalld(self.what, "remove")), timeout=SECONDS, ok=range(256))
             return
-        there = tuple(name for name in self.sets if name not in _missing(host, self.manager, self.what))
-        for name in there:
+        found = FirewallAllows(self.manager).load(host)
+        # By its own words: out of a range somebody opened since, firewalld would take the port in the middle.
+        rules = {NOW: found.now, ALWAYS: found.always} if isinstance(found, Allowed) else {}
+        for name in (name for name in self.sets if self.what in rules.get(name, (self.what,))):
             permanent = ("--permanent",) if name == ALWAYS else ()
             host.run(("firewall-cmd", *permanent, *_firewalld(self.what, "remove")), timeout=SECONDS)
 

@@ -22,6 +22,24 @@ class Allowed:
     now: tuple[str, ...] = ()
     always: tuple[str, ...] = ()
 
+    def lacking(self, what: str) -> tuple[str, ...]:
+        """The sets that do not let something through."""
+        return tuple(name for name, rules in ((NOW, self.now), (ALWAYS, self.always)) if not _covered(what, rules))
+
+
+_PORTS = re.compile(r"port (\d+)(?:-(\d+))?/(\w+)")
+
+
+def _covered(what: str, rules: tuple[str, ...]) -> bool:
+    """Whether a rule says it, or a range of ports has it: Fedora Workstation opens 1025-65535, and firewalld takes
+    a port out of the middle of such a range when it is told to close it.
+    """
+    wanted = _PORTS.fullmatch(what)
+    if wanted is None:
+        return what in rules
+    ranges = (match for rule in rules if (match := _PORTS.fullmatch(rule)) and match[3] == wanted[3])
+    return any(int(match[1]) <= int(wanted[1]) <= int(match[2] or match[1]) for match in ranges)
+
 
 @dataclass(frozen=True, slots=True)
 class FirewallAllows:

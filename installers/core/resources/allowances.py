@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from installers.core.actions.allowances import Allow, missing_sets
+from installers.core.actions.allowances import Allow
 from installers.core.facts.allowances import FirewallAllows
 from installers.core.model import Change, Decision, Fact, Facts, Satisfied
 from installers.core.resources.base import BaseResource
@@ -33,7 +33,7 @@ class Allowance(BaseResource):
         found = facts[FirewallAllows(self.manager)]
         if found is None:
             return Satisfied(f"{self.manager} is not on here")
-        if not missing_sets(found, self.what):
+        if not found.lacking(self.what):
             return Satisfied(f"{self.manager} lets it through")
         after = replace(found, now=_with(found.now, self.what), always=_with(found.always, self.what))
         why = f"{self.manager} is on and does not let it through"

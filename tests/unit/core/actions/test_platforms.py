@@ -141,6 +141,17 @@ def test_what_a_firewall_begins_with_is_taken_back_while_it_is_off() -> None:
     assert differences(before, machine.snapshot(*OWN)) == []
 
 
+def test_a_range_opened_since_stays_whole() -> None:
+    """firewalld makes one of a port and a range around it, and would make two ranges of it again."""
+    machine, host, _ = fresh(BY_NAME["firewalld, a port"])
+    inverse = way_back(Allow("firewalld", "port 6443/tcp"), host)
+    for path in ("/run/firewalld/rules", "/etc/firewalld/rules"):
+        machine.tree.file(path, " port=1025-65535/tcp\n")
+    called = len(machine.crash.log)
+    assert inverse.execute(host) == Done()
+    assert len(machine.crash.log) == called
+
+
 def test_a_firewall_removed_since_keeps_nobody_from_undoing() -> None:
     machine, host, _ = fresh(BY_NAME["ufw, pods"])
     inverse = Disallow("ufw", PODS, (NOW, ALWAYS))
