@@ -29,8 +29,8 @@ from tests.unit.test_hosts import HOSTS, NAMES
 
 NOTHING = Past({}, {})
 PODS, SERVICES = "source 10.233.64.0/18", "source 10.96.0.0/16"
-PLANNED = [name for name in NAMES if name not in ("wsl1", "debian-12-vm")]
-"""Without systemd as process 1, as in these two, an install is refused before anything is planned."""
+PLANNED = [name for name in NAMES if name not in ("wsl1", "debian-12-vm", "macos")]
+"""Where systemd is not process 1, as in these, an install is refused before anything is planned."""
 
 
 class Here(ReplayProbe):
@@ -48,6 +48,8 @@ class Here(ReplayProbe):
             return Output(0, "LoadState=not-found\nActiveState=inactive\n", "")
         if query.name == "firewall-cmd":
             return Output(0, self.rules if "--list-sources" in query.args else "\n", "")
+        if query.name == "ufw":
+            return Output(0, "Added user rules (see 'ufw status' for running firewall):\nufw allow OpenSSH\n", "")
         return super().query(query)
 
 
@@ -85,6 +87,7 @@ def done(plan: Plan) -> dict[str, list[str]]:
 
 MANAGER = {"file:/etc/NetworkManager/conf.d/90-olares.conf": ["put-service-file"]}
 FIREWALLD = {f"allow:firewalld {what}": ["allow"] for what in (PODS, SERVICES, "port 6443/tcp")}
+UFW = {f"allow:ufw {what}": ["allow"] for what in (PODS, SERVICES, f"forward {PODS.split()[1]}", "port 6443/tcp")}
 CONTAINER = {
     "unit:olares-shared-mounts.service": ["put-unit-file", "start-unit", "enable-unit"],
     "file:/etc/tmpfiles.d/olares-kmsg.conf": ["put-file"],
@@ -95,13 +98,17 @@ DONE: dict[str, dict[str, list[str]]] = {
     "fedora-43": MANAGER | FIREWALLD,
     "rhel-9": MANAGER | FIREWALLD,
     "opensuse-leap-16": MANAGER | FIREWALLD,
+    "almalinux-10": MANAGER,
+    "ubuntu-22.04-docker": UFW,
+    "raspberry-pi-4": MANAGER | PI,
     "raspberry-pi-5": MANAGER | PI,
+    "lxc-debian-13": CONTAINER,
     "pve-lxc-debian-12": CONTAINER,
     "incus-ubuntu-24.04": CONTAINER,
 }
 """Everything that is done, by host; on a host that is not here nothing is."""
 
-RESOLVED = frozenset({"ubuntu-24.04", "fedora-43", "arch", "incus-ubuntu-24.04"})
+RESOLVED = frozenset({"ubuntu-22.04-docker", "ubuntu-24.04", "ubuntu-26.04", "fedora-43", "arch", "incus-ubuntu-24.04"})
 """The hosts whose /etc/resolv.conf names only systemd-resolved's stub."""
 
 
