@@ -53,7 +53,7 @@ def build_steps(wanted: Sequence[Wanted], site: Site, platform: Platform) -> lis
     """
     _check_requires(wanted)
     published = {one.component.name: one.component.manifest.publishes for one in wanted}
-    opens = tuple(sorted(port for one in wanted for port in one.component.manifest.opens))
+    opens = tuple(sorted({port for one in wanted for port in one.component.manifest.opens}))
     recipes, releases = _Recipes(platform), _Releases(site, platform)
     chains = [(one, list(_resources(one.component, site, recipes, releases, published, opens))) for one in wanted]
     packages = _packages(chains)

@@ -212,4 +212,4 @@ def _reason(decision: Decision) -> str:
         case Blocked(id, fields):
             return Failure(id, **fields).what
         case Deferred(until, _):
-            return f"it waits for {until}"
+            return f"it waits until {until}"

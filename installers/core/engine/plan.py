@@ -109,8 +109,9 @@ def _item_json(item: Planned) -> dict[str, Any]:
         case Blocked(id, fields):
             failure = Failure(id, **fields)
             row |= {"decision": "blocked", "id": id, "what": failure.what, "next": failure.next}
-        case Deferred(until, may_become):
+        case Deferred(until, may_become, id):
             row |= {"decision": "deferred", "until": until, "may_become": [[m.kind, m.target] for m in may_become]}
+            row |= {"id": id} if id else {}
     return row
 
 
@@ -169,19 +170,12 @@ def make_plan(steps: Sequence[Step], probe: Probe, past: Past) -> Plan:
         fact for step in ordered for fact in step.resource.needs() if not isinstance(fact, Owed | Claimed | Recorded)
     )
     items: list[Planned] = []
-    gates: dict[str, Deferred] = {}
     for step in ordered:
         needs = step.resource.needs()
         for fact, value in Past(owed, past.recorded).answers(step.resource).items():
             store.give(fact, value)
         newly_owed = bool(owed.get(step.resource.key, frozenset()) - past.owed.get(step.resource.key, frozenset()))
         decision = decide(step.resource, store.view(needs))
-        if gate := next((gates[key] for key in step.after if key in gates), None):
-            # What a restart may mend is no reason to refuse the part before it.
-            decision = gate if isinstance(decision, Blocked) else decision
-            gates[step.resource.key] = gate
-        elif isinstance(decision, Deferred) and decision.id:
-            gates[step.resource.key] = decision
         assumed = newly_owed or not store.predicted.isdisjoint(needs)
         items.append(Planned(step, decision, assumed))
         if isinstance(decision, Change):

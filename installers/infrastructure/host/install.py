@@ -20,8 +20,7 @@ from installers.core.resources.where import Is, Where
 from installers.site import Site
 
 MEMORY = ("cgroup_memory=1", "cgroup_enable=memory")
-"""What K3s' and MicroK8s' documentation has Raspberry Pis add: the firmware passes cgroup_disable=memory, and which
-of the two words undoes that differs between the Pi's kernels."""
+"""What K3s' documentation has Raspberry Pis add to cmdline.txt: their firmware passes cgroup_disable=memory."""
 
 LINKS = (
     *("cali*", "tunl*", "vxlan.calico", "vxlan-v6.calico", "wireguard.cali", "wg-v6.cali"),
