@@ -69,24 +69,25 @@ UPSTREAM = "/run/systemd/resolve/resolv.conf"
 @dataclass(frozen=True, slots=True)
 class KubeletResolvConf:
     """The file of name servers pods are to be given: /etc/resolv.conf, unless that names only this machine's
-    loopback and systemd-resolved says beside it whom it asks itself.
+    loopback and systemd-resolved says beside it whom it asks itself; "" without any file.
 
     A pod's loopback is its own: with the stub's 127.0.0.53 its names, and the cluster's own server, go nowhere.
     """
 
     def load(self, probe: Probe) -> str | Unknown:
-        return (
-            UPSTREAM if _only_loopback(probe, RESOLV_CONF) and _only_loopback(probe, UPSTREAM) is False else RESOLV_CONF
-        )
+        usual = _servers(probe, RESOLV_CONF)
+        if not usual or not all(map(is_loopback, usual)):
+            return "" if usual is None else RESOLV_CONF
+        beside = _servers(probe, UPSTREAM)
+        return UPSTREAM if beside and not all(map(is_loopback, beside)) else RESOLV_CONF
 
 
-def _only_loopback(probe: Probe, path: str) -> bool | None:
-    """Whether a file has servers and all are this machine's own; None without servers or without the file."""
+def _servers(probe: Probe, path: str) -> tuple[str, ...] | None:
+    """The name servers in a file, None without the file."""
     try:
-        servers = parse_resolv_conf(probe.read(path).decode(errors="replace"))
+        return parse_resolv_conf(probe.read(path).decode(errors="replace"))
     except FileNotFoundError:
         return None
-    return all(map(is_loopback, servers)) if servers else None
 
 
 @dataclass(frozen=True, slots=True)

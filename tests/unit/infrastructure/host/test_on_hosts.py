@@ -19,8 +19,10 @@ from installers.core.errors import Failure
 from installers.core.host.archive import Archive, decode
 from installers.core.host.replay import ReplayProbe
 from installers.core.model import Blocked, Change, Deferred, Output, Query, Satisfied, Stat, Step
+from installers.core.resources.files import File
+from installers.core.resources.templates import Template
 from installers.infrastructure.host.install import MEMORY, UNMANAGED, resources
-from installers.infrastructure.kubernetes.install import _configuration
+from installers.install import component_steps
 from installers.phases import PHASES
 from installers.precheck.network import PORTS
 from installers.precheck.record import load_facts
@@ -165,12 +167,21 @@ def test_networkmanager_adds_to_what_it_leaves_alone() -> None:
     assert lines[1].endswith(";interface-name:veth*")
 
 
+@pytest.mark.parametrize("edition", ["debian", "upstream"])
 @pytest.mark.parametrize("name", PLANNED)
-def test_the_kubelet_is_given_servers_that_pods_reach(name: str) -> None:
-    """And keeps the swap a host has: it is told not to mind."""
-    template = _configuration(Site(node=Node("box", "192.168.1.20")))
-    text = template.render(load_facts(Here(archive(name)), template.needs()))
-    [kubelet] = [one for one in yaml.safe_load_all(text) if one["kind"] == "KubeletConfiguration"]
-    assert kubelet["failSwapOn"] is False
-    wanted = "/run/systemd/resolve/resolv.conf" if name in RESOLVED else None
-    assert kubelet.get("resolvConf") == wanted
+def test_the_kubelet_is_given_servers_that_pods_reach(name: str, edition: str) -> None:
+    """And keeps the swap a host has: it is told not to mind. Limits of the whole computer are left alone."""
+    site = Site(source=edition, edition=edition, kube="kubernetes", node=Node("box", "192.168.1.20"))
+    steps = component_steps(site, Platform("bookworm", "amd64"))
+    [file] = [step.resource for step in steps if step.resource.key == "file:/etc/olares/kubeadm.yaml"]
+    assert isinstance(file, File)
+    assert isinstance(file.content, Template)
+    text = file.content.render(load_facts(Here(archive(name)), file.content.needs()))
+    found = {one["kind"]: one for one in yaml.safe_load_all(text)}
+    assert found["KubeletConfiguration"]["failSwapOn"] is False
+    assert (found["KubeProxyConfiguration"]["conntrack"]["maxPerCore"], found["KubeProxyConfiguration"]["mode"]) == (
+        0,
+        "iptables",
+    )
+    wanted = "/run/systemd/resolve/resolv.conf" if name in RESOLVED else "/etc/resolv.conf"
+    assert found["KubeletConfiguration"].get("resolvConf", "/etc/resolv.conf") == wanted
