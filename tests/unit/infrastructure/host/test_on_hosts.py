@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import yaml
 
-from installers.core.component.load import load
+from installers.choice import ENGINES, components
 from installers.core.component.values import Platform, Values
 from installers.core.engine.plan import Past, Plan, make_plan
 from installers.core.errors import Failure
@@ -23,7 +23,6 @@ from installers.core.resources.files import File
 from installers.core.resources.templates import Template
 from installers.infrastructure.host.install import MEMORY, UNMANAGED, resources
 from installers.install import component_steps
-from installers.phases import PHASES
 from installers.precheck.network import PORTS
 from installers.precheck.record import load_facts
 from installers.site import Node, Site
@@ -135,16 +134,13 @@ def test_no_port_is_opened_that_no_component_opens() -> None:
     assert not any("port" in key for key in done(planned("rhel-9", opens=())))
 
 
-def test_only_the_api_is_open_to_others() -> None:
-    manifests = [load(path, "debian").manifest for phase in PHASES for path in phase.components]
-    assert {port for manifest in manifests for port in manifest.opens} == {6443}
-    assert all(set(manifest.opens) <= set(manifest.ports) for manifest in manifests)
-
-
-def test_no_port_of_ours_is_one_of_proxmox() -> None:
+@pytest.mark.parametrize(("edition", "kube"), [(edition, kube) for edition, kubes in ENGINES.items() for kube in kubes])
+def test_only_the_api_is_open_to_others_and_no_port_is_one_of_proxmox(edition: str, kube: str) -> None:
     """pveproxy, spiceproxy, pvedaemon, rpcbind, postfix, corosync, consoles and migration of its guests."""
     theirs = {8006, 3128, 85, 111, 25, *range(5405, 5413), *range(5900, 6000), *range(60000, 60051)}
-    manifests = [load(path, "debian").manifest for phase in PHASES for path in phase.components]
+    manifests = [one.manifest for one in components(Site(source=edition, edition=edition, kube=kube))]
+    assert {port for manifest in manifests for port in manifest.opens} == {6443}
+    assert all(set(manifest.opens) <= set(manifest.ports) for manifest in manifests)
     assert not theirs & {port for manifest in manifests for port in manifest.ports}
     assert not theirs & {port for port, _, _ in PORTS}
 
