@@ -224,7 +224,7 @@ def _state(items: Sequence[Planned], since: float | None) -> tuple[State, str]:
             case Change(_, why, _):
                 return ("absent" if since is None else "degraded"), why
             case Deferred(until, _):
-                return ("absent" if since is None else "degraded"), f"it waits for {until}"
+                return ("absent" if since is None else "degraded"), f"it waits until {until}"
             case Blocked(id, fields):
                 return "degraded", str(Failure(id, **fields))
     return "running", "all is as it should be"

@@ -15,7 +15,7 @@ class Phase:
 
 
 PHASES = (
-    Phase("host", "Prepare the host", ("infrastructure/kernel",)),
+    Phase("host", "Prepare the host", ("infrastructure/host", "infrastructure/kernel")),
     Phase("runtime", "Container runtime", ("infrastructure/containerd",)),
     Phase(
         "cluster",

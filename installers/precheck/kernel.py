@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from installers.core.facts.boards import RaspberryPi
 from installers.core.facts.conditions import Confinement, ReadOnlyCgroups
 from installers.core.facts.kernel import (
     AVAILABLE,
@@ -155,14 +156,18 @@ class ControlGroups(BaseCheck):
     title: ClassVar[str] = "Control groups"
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (CgroupMode(), ReadOnlyCgroups())
+        return (CgroupMode(), ReadOnlyCgroups(), RaspberryPi())
 
     def judge(self, facts: Facts) -> Verdict:
         found = facts[CgroupMode()]
         wanted = V2 if found.mode == "v2" else V1
         mode = {"v1": "version 1", "v2": "version 2"}.get(found.mode, "version 1 beside an unused version 2 tree")
         if missing := sorted(wanted - set(found.controllers)):
-            return Failed("OLR-PRE-013", {"mode": mode, "missing": ", ".join(missing)})
+            pi = facts[RaspberryPi()]
+            ours = missing == ["memory"] and pi is not None and pi.cmdline
+            fields = {"mode": mode, "missing": ", ".join(missing)}
+            # What the install itself switches on, with a restart, forbids no install.
+            return Failed("OLR-PRE-013", fields, severity="warning" if ours else None)
         used = {"unified"} if found.mode == "v2" else V1
         if locked := [name for name in facts[ReadOnlyCgroups()] if set(name.split(",")) & used]:
             return Failed("OLR-PRE-014", {"locked": ", ".join(locked)})

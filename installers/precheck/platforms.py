@@ -89,9 +89,12 @@ class WindowsLife(BaseCheck):
 
 
 SETTINGS: Mapping[str, str] = {
-    "proxmox": "on the Proxmox host make it with `--unprivileged 0` and put these lines into /etc/pve/lxc/ID.conf: "
-    "`features: nesting=1,keyctl=1,fuse=1`, `lxc.apparmor.profile: unconfined`, `lxc.cap.drop:`, "
-    "`lxc.cgroup2.devices.allow: a`, `lxc.mount.auto: proc:rw sys:rw`, `swap: 0`; then `pct reboot ID`",
+    "proxmox": "on the Proxmox host, with this container's number for ID (`pct list`): an unprivileged one is restored "
+    "from its backup (`vzdump ID --mode stop`, `pct restore NEW FILE --unprivileged 0`); then "
+    "`pct set ID --features nesting=1,keyctl=1,fuse=1 --swap 0`, and in /etc/pve/lxc/ID.conf the lines "
+    "`lxc.apparmor.profile: unconfined`, `lxc.cap.drop:`, `lxc.cgroup2.devices.allow: a`, "
+    "`lxc.mount.auto: proc:rw sys:rw`, `lxc.mount.entry: /dev/kmsg dev/kmsg none bind,create=file`, "
+    "`lxc.mount.entry: /lib/modules lib/modules none ro,bind,create=dir`; then `pct reboot ID`",
     "incus": "on the host: `incus config set NAME security.nesting=true security.privileged=true` and raw.lxc with "
     "`lxc.apparmor.profile=unconfined`, `lxc.cap.drop=`, `lxc.cgroup2.devices.allow=a`, "
     "`lxc.mount.auto=proc:rw sys:rw`; then `incus restart NAME`",
@@ -190,8 +193,12 @@ class KernelLog(BaseCheck):
 
     def judge(self, facts: Facts) -> Verdict:
         found = facts[KernelMessages()]
-        if found in ("missing", "forbidden"):
-            return Failed("OLR-PRE-034", {"state": "missing" if found == "missing" else "not ours to read"})
+        if found == "missing":
+            how = "nothing: the install makes it a link to /dev/console, now and at each start"
+            return Failed("OLR-PRE-034", {"state": "missing", "how": how}, severity="info")
+        if found == "forbidden":
+            how = "let a privileged container be a node: its root may read the kernel's messages"
+            return Failed("OLR-PRE-034", {"state": "not ours to read", "how": how})
         return Passed("/dev/kmsg is there" if found == "there" else f"/dev/kmsg leads to {found}")
 
 
@@ -211,11 +218,11 @@ class SharedMounts(BaseCheck):
             return Passed("/ is shared")
         wsl = facts[Virtualisation()].container == "wsl"
         how = (
-            "update WSL from Windows: `wsl --update`, then `wsl --shutdown`; version 2.0.0 and later share them"
+            "nothing: the install shares them by a unit; WSL 2.0.0 and later does so itself (in Windows `wsl --update`)"
             if wsl
-            else "run `mount --make-rshared /` now and by a unit of yours at each start, before containers start"
+            else "nothing: the install shares them by a unit, now and at each start"
         )
-        return Failed("OLR-PRE-035", {"how": how})
+        return Failed("OLR-PRE-035", {"how": how}, severity="info")
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +289,11 @@ class MemoryOnPi(BaseCheck):
         if found.cmdline and not words:
             return Failed("OLR-PRE-039", {"file": found.cmdline})
         missing = " ".join(words)
-        return Failed("OLR-PRE-038", {"file": found.cmdline or "the firmware's cmdline.txt", "words": missing})
+        if not found.cmdline:
+            how = f"append `{missing}` to the single line of the firmware's cmdline.txt, then reboot"
+            return Failed("OLR-PRE-038", {"how": how})
+        how = f"nothing: the install adds `{missing}` to the line in {found.cmdline}, and asks for a restart"
+        return Failed("OLR-PRE-038", {"how": how}, severity="warning")
 
 
 @dataclass(frozen=True, slots=True)

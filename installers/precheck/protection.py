@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from installers.core.facts.allowances import READERS
 from installers.core.facts.conditions import EntryNames
 from installers.core.facts.firewall import Firewall
 from installers.core.facts.packages import PackageVersion
@@ -23,7 +24,7 @@ from installers.precheck.check import BaseCheck, Failed, Passed, Severity, Verdi
 
 @dataclass(frozen=True, slots=True)
 class FirewallOn(BaseCheck):
-    """A firewall that is on is said, with what will have to be open."""
+    """A firewall that is on is said, with what the install opens in it, or what its owner has to."""
 
     pods: str
     services: str
@@ -39,14 +40,12 @@ class FirewallOn(BaseCheck):
         found = facts[FirewallManagers()]
         if not found:
             return Passed("none that we know is on")
-        how = {
-            "ufw": f"`ufw allow from {self.pods}`, `ufw allow from {self.services}`, `ufw allow 6443/tcp`, and "
-            "DEFAULT_FORWARD_POLICY=ACCEPT in /etc/default/ufw",
-            "firewalld": f"`firewall-cmd --permanent --zone=trusted --add-source={self.pods} "
-            f"--add-source={self.services}`, `firewall-cmd --permanent --add-port=6443/tcp`, `firewall-cmd --reload`",
-            "pve-firewall": f"allow {self.pods} and {self.services} and port 6443 in the datacenter's firewall",
-        }[found[0]]
-        return Failed("OLR-PRE-053", {"found": ", ".join(found), "how": how})
+        foreign = [name for name in found if name not in READERS]
+        if foreign:
+            how = f"let {self.pods} and {self.services} and port 6443 through in {', '.join(foreign)}"
+            return Failed("OLR-PRE-053", {"found": ", ".join(found), "how": how})
+        how = f"nothing: the install has {found[0]} let {self.pods}, {self.services} and port 6443/tcp through"
+        return Failed("OLR-PRE-053", {"found": ", ".join(found), "how": how}, severity="info")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Forwarding(BaseCheck):
     severity: ClassVar[Severity] = "warning"
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (Firewall(),)
+        return (Firewall(), FirewallManagers())
 
     def judge(self, facts: Facts) -> Verdict:
         chains = {(table, chain): policy for table, chain, policy in facts[Firewall()].chains}
@@ -70,6 +69,8 @@ class Forwarding(BaseCheck):
         if policy == "ACCEPT":
             return Passed("accepted where no rule says otherwise")
         docker = ("filter", "DOCKER-USER") in chains
+        if not docker and "ufw" in facts[FirewallManagers()]:
+            return Passed("dropped by ufw, which the install has let those of pods through")
         return Failed("OLR-PRE-054", {"policy": policy, "who": "Docker" if docker else "a firewall"})
 
 
@@ -115,7 +116,7 @@ class NetworkManagerRule(BaseCheck):
             return Failed("OLR-PRE-072", {})
         if any(pattern.startswith("interface-name:cali") for pattern in facts[LeavesAlone()]):
             return Passed("it leaves cali* alone")
-        return Failed("OLR-PRE-056", {})
+        return Failed("OLR-PRE-056", {}, severity="info")
 
 
 @dataclass(frozen=True, slots=True)

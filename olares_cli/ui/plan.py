@@ -55,9 +55,9 @@ def _decision_rows(key: str, decision: Decision, *, verbosity: int) -> Iterable[
             )
     elif isinstance(decision, Deferred):
         kinds = ", ".join(dict.fromkeys(may.kind for may in decision.may_become)) or "nothing"
-        yield line(
-            Span("    … ", "waiting"), f"{key}: decided once there is {decision.until}", Span(f"  ({kinds})", "faint")
-        )
+        yield line(Span("    … ", "waiting"), f"{key}: decided once {decision.until}", Span(f"  ({kinds})", "faint"))
+        if decision.id:
+            yield line(f"        {Failure(decision.id).next}")
     elif isinstance(decision, Blocked):
         failure = Failure(decision.id, **decision.fields)
         yield line(Span("    ! ", "bad"), f"{key}: {failure.what} ", Span(f"[{failure.id}]", "strong"))

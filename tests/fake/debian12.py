@@ -39,6 +39,8 @@ PROC = {
     "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\n",
     "/proc/self/status": "Name:\tpython3\nUid:\t0\t0\t0\t0\nCapBnd:\t000001ffffffffff\n",
     "/proc/1/comm": "systemd\n",
+    "/dev/kmsg": "",
+    "/etc/resolv.conf": "nameserver 192.0.2.53\n",
     "/proc/filesystems": "nodev\tproc\nnodev\tcgroup2\n\text4\n",
     "/proc/sys/vm/panic_on_oom": "0\n",
     "/proc/sys/kernel/keys/root_maxkeys": "1000000\n",

@@ -149,7 +149,9 @@ class Units:
         """The process reads its configuration again; its unit file is not among that."""
         if unit not in self.running or "ExecReload=" not in self._text(unit):
             return False
-        self.running[unit] |= self._digests(self._inputs(unit))
+        inputs = self._inputs(unit)
+        own = {path: digest for path, digest in self.running[unit].items() if path not in inputs}
+        self.running[unit] = own | self._digests(inputs)
         return True
 
     def links(self, unit: str) -> list[str]:

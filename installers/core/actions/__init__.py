@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from installers.core.actions import (
+    allowances,
     certificates,
     command,
     files,
@@ -15,13 +16,16 @@ from installers.core.actions import (
     objects,
     packages,
     secrets,
+    services,
     units,
     users,
     wait,
+    words,
 )
 from installers.core.actions.base import BaseAction
 
 _MODULES = (
+    allowances,
     certificates,
     command,
     files,
@@ -34,9 +38,11 @@ _MODULES = (
     objects,
     packages,
     secrets,
+    services,
     units,
     users,
     wait,
+    words,
 )
 
 ACTIONS: dict[str, type[BaseAction]] = {action.kind: action for module in _MODULES for action in module.ACTIONS}

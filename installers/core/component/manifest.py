@@ -69,8 +69,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``component.yaml``. ``data``: "keep" when its volumes hold user data, else "none".
 
     engines: the Kubernetes engines it belongs to; () means all. includes: systems it brings along, which
-    count for the ``requires`` of others. publishes: values other components may use. debian, upstream:
-    the editions it exists in; without the chosen one it is left out.
+    count for the ``requires`` of others. opens: those of its ports that other computers come in by.
+    publishes: values other components may use. debian, upstream: the editions it exists in; without the
+    chosen one it is left out.
     """
 
     title: str
@@ -80,6 +81,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requires: tuple[str, ...] = ()
     includes: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
+    opens: tuple[int, ...] = ()
     secrets: tuple[SecretSpec, ...] = ()
     data: str = "none"
     publishes: dict[str, str] = {}

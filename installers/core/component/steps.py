@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from installers.core.artifacts.index import Pinned
 from installers.core.artifacts.recipes import Planned
@@ -31,6 +31,9 @@ TOOLS = ("buildah", "mmdebstrap")
 RUNTIME = "containerd"
 """The component images are imported into."""
 
+HOST = "host"
+"""The component that makes the host fit. Where that takes a restart, nothing else has begun before it."""
+
 BUILD_TOOLS = Packages(*TOOLS).key
 
 
@@ -50,8 +53,9 @@ def build_steps(wanted: Sequence[Wanted], site: Site, platform: Platform) -> lis
     """
     _check_requires(wanted)
     published = {one.component.name: one.component.manifest.publishes for one in wanted}
+    opens = tuple(sorted({port for one in wanted for port in one.component.manifest.opens}))
     recipes, releases = _Recipes(platform), _Releases(site, platform)
-    chains = [(one, list(_resources(one.component, site, recipes, releases, published))) for one in wanted]
+    chains = [(one, list(_resources(one.component, site, recipes, releases, published, opens))) for one in wanted]
     packages = _packages(chains)
     binaries = [resource for _, chain in chains for resource in chain if isinstance(resource, Binary)]
     steps: list[Step] = [*recipes.steps(site, binaries), *releases.steps(binaries), *packages.steps]
@@ -62,7 +66,12 @@ def build_steps(wanted: Sequence[Wanted], site: Site, platform: Platform) -> lis
         before = frozenset().union(*(ends[brought.get(name, name)] for name in one.component.manifest.requires))
         before |= packages.key_of.get(one.phase, frozenset())
         steps += _chain(one, chain, before, ends, imported)
-    return steps
+    return [_after_host(step, ends.get(HOST, frozenset())) for step in steps]
+
+
+def _after_host(step: Step, end: frozenset[str]) -> Step:
+    """Downloads and builds touch nothing but the cache and need not wait."""
+    return step if step.background or step.component == HOST else replace(step, after=step.after | end)
 
 
 def _brought(wanted: Sequence[Wanted]) -> dict[str, str]:
@@ -174,6 +183,7 @@ def _resources(
     recipes: _Recipes,
     releases: _Releases,
     published: Mapping[str, Mapping[str, str]],
+    opens: tuple[int, ...],
 ) -> Iterator[Resource]:
     """A component's own chain."""
     manifest, edition = component.manifest, component.edition
@@ -186,6 +196,7 @@ def _resources(
         builds=builds,
         releases=releases.of(component),
         published=published,
+        opens=opens,
     )
     for secret in manifest.secrets:
         yield GeneratedSecret(secret.name, secret.length, secret.keep)

@@ -22,6 +22,7 @@ class Platform:
 class Values:
     """Values for one component. ``images``: reference by recipe name. ``published``: by component and name.
 
+    ``opens``: the TCP ports of all components that other computers come in by.
     ``builds``: planned recipes of programs by name, for resources that put their files on the host.
     ``releases``: files of upstream releases by name, for the same.
     """
@@ -31,6 +32,7 @@ class Values:
     builds: Mapping[str, Planned] = field(default_factory=dict)
     releases: Mapping[str, Pinned] = field(default_factory=dict)
     published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    opens: tuple[int, ...] = ()
 
     def secret(self, name: str, encoding: str = "plain") -> str:
         """A reference to a secret, to be written into text; only the host fills it in."""

@@ -133,8 +133,8 @@ class _Run:
                 return "satisfied"
             case Blocked(id, fields):
                 raise Failure(id, **fields)
-            case Deferred(until, _):
-                raise Failure("OLR-RUN-003", key=resource.key, until=until)
+            case Deferred(until, _, id):
+                raise Failure(id) if id else Failure("OLR-RUN-003", key=resource.key, until=until)
             case Change(actions, why, _):
                 pass
         self._permitted(item, actions)
@@ -212,4 +212,4 @@ def _reason(decision: Decision) -> str:
         case Blocked(id, fields):
             return Failure(id, **fields).what
         case Deferred(until, _):
-            return f"it waits for {until}"
+            return f"it waits until {until}"

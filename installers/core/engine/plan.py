@@ -109,8 +109,9 @@ def _item_json(item: Planned) -> dict[str, Any]:
         case Blocked(id, fields):
             failure = Failure(id, **fields)
             row |= {"decision": "blocked", "id": id, "what": failure.what, "next": failure.next}
-        case Deferred(until, may_become):
+        case Deferred(until, may_become, id):
             row |= {"decision": "deferred", "until": until, "may_become": [[m.kind, m.target] for m in may_become]}
+            row |= {"id": id} if id else {}
     return row
 
 

@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass
 
 from installers.core.facts.packages import STATUS, dpkg
+from installers.core.facts.platform import cgroups
 from installers.core.facts.virtual import text_of
 from installers.core.model import Probe, Unknown
 
@@ -34,6 +35,17 @@ class RaspberryPi:
         cmdline = _first(probe, "/boot/firmware/cmdline.txt", "/boot/cmdline.txt")
         words = tuple(text_of(probe, cmdline).split()) if cmdline else ()
         return Pi(model, cmdline, words, _first(probe, "/boot/firmware/config.txt", "/boot/config.txt"))
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryOff:
+    """Whether this is a Raspberry Pi whose kernel was started without control groups for memory."""
+
+    def load(self, probe: Probe) -> bool | Unknown:
+        if RaspberryPi().load(probe) is None:
+            return False
+        found = cgroups(probe)
+        return found if isinstance(found, Unknown) else "memory" not in found.controllers
 
 
 def _first(probe: Probe, *paths: str) -> str:

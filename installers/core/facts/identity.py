@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from installers.core.facts.conditions import parse_resolv_conf
+from installers.core.facts.conditions import is_loopback, parse_resolv_conf
 from installers.core.facts.virtual import text_of
 from installers.core.model import Probe, Unknown
 
@@ -59,6 +59,35 @@ def parse_resolv(text: str, target: str) -> Resolv:
     manager = next((who for word, who in MANAGERS if word in target or word in comments), "static")
     lists = re.findall(r"^\s*(?:search|domain)\s+(.*)$", text, re.MULTILINE)
     return Resolv(manager, parse_resolv_conf(text), tuple(lists[-1].split()) if lists else ())
+
+
+RESOLV_CONF = "/etc/resolv.conf"
+UPSTREAM = "/run/systemd/resolve/resolv.conf"
+"""Where systemd-resolved writes the servers it asks itself (systemd-resolved.service(8))."""
+
+
+@dataclass(frozen=True, slots=True)
+class KubeletResolvConf:
+    """The file of name servers pods are to be given: /etc/resolv.conf, unless that names only this machine's
+    loopback and systemd-resolved says beside it whom it asks itself; "" without any file.
+
+    A pod's loopback is its own: with the stub's 127.0.0.53 its names, and the cluster's own server, go nowhere.
+    """
+
+    def load(self, probe: Probe) -> str | Unknown:
+        usual = _servers(probe, RESOLV_CONF)
+        if not usual or not all(map(is_loopback, usual)):
+            return "" if usual is None else RESOLV_CONF
+        beside = _servers(probe, UPSTREAM)
+        return UPSTREAM if beside and not all(map(is_loopback, beside)) else RESOLV_CONF
+
+
+def _servers(probe: Probe, path: str) -> tuple[str, ...] | None:
+    """The name servers in a file, None without the file."""
+    try:
+        return parse_resolv_conf(probe.read(path).decode(errors="replace"))
+    except FileNotFoundError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import shlex
 from dataclasses import dataclass
 
 from installers.core.facts.mounts import parse_mountinfo
+from installers.core.facts.virtual import own_ids
 from installers.core.model import Probe, Query, Unknown
 
 CAP_SYS_RESOURCE = 24
@@ -53,18 +54,26 @@ class CgroupMode:
     """How control groups are mounted."""
 
     def load(self, probe: Probe) -> Cgroups | Unknown:
-        controllers = ""
-        if probe.stat("/sys/fs/cgroup/cgroup.controllers") is not None:
-            controllers = probe.read("/sys/fs/cgroup/cgroup.controllers").decode()
-        found = parse_cgroups(probe.read("/proc/self/mountinfo").decode(), controllers)
-        return found or Unknown("no control groups are mounted")
+        return cgroups(probe)
+
+
+def cgroups(probe: Probe) -> Cgroups | Unknown:
+    controllers = ""
+    if probe.stat("/sys/fs/cgroup/cgroup.controllers") is not None:
+        controllers = probe.read("/sys/fs/cgroup/cgroup.controllers").decode()
+    found = parse_cgroups(probe.read("/proc/self/mountinfo").decode(), controllers)
+    return found or Unknown("no control groups are mounted")
 
 
 @dataclass(frozen=True, slots=True)
 class MayLowerOomScore:
-    """Whether containers may be given a lower OOM score than ours (CAP_SYS_RESOURCE, init namespace)."""
+    """Whether containers may be given a lower OOM score than ours: CAP_SYS_RESOURCE, and that as the computer's
+    own root, since the kernel asks for it outside any user namespace (proc_pid_oom_score_adj(5)).
+    """
 
     def load(self, probe: Probe) -> bool | Unknown:
+        if not own_ids(probe):
+            return False
         return parse_bounding_set(probe.read("/proc/self/status").decode(), CAP_SYS_RESOURCE)
 
 

@@ -44,10 +44,14 @@ class May:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """It cannot be decided before something else exists; what may then be done is bounded now."""
+    """It cannot be decided before something else exists; what may then be done is bounded now.
+
+    ``id``: the failure that says what a person has to do for it (a restart); "" where this run does it.
+    """
 
     until: str
     may_become: tuple[May, ...]
+    id: str = ""
 
 
 Decision = Satisfied | Change | Blocked | Deferred

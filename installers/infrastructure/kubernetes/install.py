@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from installers.core.component.values import Values
+from installers.core.facts.identity import KubeletResolvConf
 from installers.core.facts.platform import CgroupMode
 from installers.core.facts.results import FileContains, FilesPresent, HasLabel, NodeReady, ObjectsPresent
 from installers.core.model import Fact, Footprint, Kind, Ref, Resource
@@ -105,8 +106,7 @@ def _configuration(site: Site, values: Values, kubeadm: Kubeadm) -> Template:
         network=site.network,
         offline=site.edition == "debian" or site.source == "bundle",
         cgroups=CgroupMode(),
-        # The embedded kubeadm finds that out by itself.
-        resolv_conf=upstream.PodResolvConf() if kubeadm is TODAY else "",
+        resolv_conf=KubeletResolvConf(),
     )
 
 

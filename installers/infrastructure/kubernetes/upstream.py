@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 from installers.core.component.values import Values
-from installers.core.facts.conditions import is_loopback
-from installers.core.facts.identity import ResolvConf
 from installers.core.facts.images import ImagesPresent
-from installers.core.model import Fact, Facts, Resource
+from installers.core.model import Resource
 from installers.core.resources.artifacts import Binary
 from installers.core.resources.command import GuardedCommand
 from installers.core.resources.files import File
@@ -41,22 +37,3 @@ def images(values: Values, config: str) -> GuardedCommand:
         undo="they lie in containerd's store and go with it",
         inside="containerd",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class PodResolvConf:
-    """The resolv.conf that pods' own begins with: never one that names only systemd-resolved's stub.
-
-    A pod cannot reach that stub, and cluster DNS would ask itself. Resolved keeps the real servers in
-    a file beside it. Without any file the kubelet is told to do without.
-    """
-
-    def needs(self) -> tuple[Fact[Any], ...]:
-        return (ResolvConf(),)
-
-    def value(self, facts: Facts) -> object:
-        found = facts[ResolvConf()]
-        if found is None:
-            return ""
-        stub = found.manager == "systemd-resolved" and all(map(is_loopback, found.servers))
-        return "/run/systemd/resolve/resolv.conf" if stub else "/etc/resolv.conf"

@@ -15,7 +15,7 @@ from installers.choice import ENGINES, components
 from installers.core.artifacts.upstream import upstream
 from installers.core.component import skew
 from installers.core.component.values import Platform
-from installers.core.facts.identity import Resolv, ResolvConf
+from installers.core.facts.identity import KubeletResolvConf
 from installers.core.facts.platform import CgroupMode, Cgroups, MayLowerOomScore
 from installers.core.model import Step
 from installers.core.resources import File, Packages, Template, Unit, User
@@ -34,11 +34,11 @@ SITE = Site(
     node=Node("home", "192.0.2.10"),
     network=Network(pods="10.1.0.0/16", services="10.2.0.0/16", dns="10.2.0.7", domain="home.arpa"),
 )
-RESOLVED = Resolv("systemd-resolved", ("127.0.0.53",))
+RESOLVED = "/run/systemd/resolve/resolv.conf"
 HOST: Mapping[Any, Any] = {
     CgroupMode(): Cgroups("v2", ("cpu", "memory", "pids")),
     MayLowerOomScore(): True,
-    ResolvConf(): RESOLVED,
+    KubeletResolvConf(): RESOLVED,
 }
 
 
@@ -56,7 +56,7 @@ def filled(text: str | Template, host: Mapping[Any, Any]) -> str:
 
 def file(path: str, site: Site = SITE, **changes: Any) -> str:
     host = {**HOST, **({CgroupMode(): changes["cgroups"]} if "cgroups" in changes else {})}
-    host |= {ResolvConf(): changes["resolv"]} if "resolv" in changes else {}
+    host |= {KubeletResolvConf(): changes["resolv"]} if "resolv" in changes else {}
     (found,) = [step.resource for step in steps(site) if isinstance(step.resource, File) and step.resource.path == path]
     return filled(found.content, host)
 
@@ -120,17 +120,10 @@ def _runc(config: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("resolv", "path"),
-    [
-        (RESOLVED, "/run/systemd/resolve/resolv.conf"),
-        (Resolv("systemd-resolved", ("192.0.2.1",)), "/etc/resolv.conf"),
-        (Resolv("static", ("127.0.0.1",)), "/etc/resolv.conf"),
-        (None, ""),
-    ],
-)
-def test_pods_are_never_sent_to_a_stub(resolv: Resolv | None, path: str) -> None:
-    assert kubeadm(resolv=resolv)["KubeletConfiguration"]["resolvConf"] == path
+@pytest.mark.parametrize("path", [RESOLVED, "/etc/resolv.conf", ""])
+def test_the_kubelet_is_told_its_file_of_name_servers(path: str) -> None:
+    """Where there is none, to do without."""
+    assert kubeadm(resolv=path)["KubeletConfiguration"]["resolvConf"] == path
 
 
 def test_images_are_collected_where_they_can_be_pulled_again() -> None:

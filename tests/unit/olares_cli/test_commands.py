@@ -68,7 +68,7 @@ infrastructure
 
 platform
   postgres
-    … objects:postgres: decided once there is the cluster  (apply)
+    … objects:postgres: decided once the cluster is there  (apply)
 
 Substitutes
   redis for kvrocks: lacks storage beyond memory, replication slots

@@ -8,6 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
+from installers.core.model import Deferred
 from installers.core.model.events import (
     ActionStarted,
     Event,
@@ -21,6 +22,7 @@ from installers.core.model.events import (
 from olares_cli.ui.amounts import amount, counted, duration, size
 from olares_cli.ui.board import Board
 from olares_cli.ui.live import drawn
+from olares_cli.ui.plan import _decision_rows
 from tests.unit.olares_cli.conftest import Run
 from tests.unit.olares_cli.verbs_stub import Verbs
 
@@ -135,6 +137,13 @@ def test_json_is_one_result(run: Run, verbs: Verbs) -> None:
     verbs.events = EVENTS
     content = json.loads(run("install", "--yes", "--output", "json").out)
     assert (content["type"], content["status"], content["changes"]) == ("result", "done", 3)
+
+
+def test_what_waits_for_a_person_says_what_to_do() -> None:
+    waits = Deferred("this computer has been restarted", (), "OLR-BOOT-001")
+    rows = ["".join(span.text for span in row) for row in _decision_rows("restart:memory", waits, verbosity=0)]
+    assert rows[0] == "    … restart:memory: decided once this computer has been restarted  (nothing)"
+    assert "olares-cli resume" in rows[1]
 
 
 def test_amounts() -> None:

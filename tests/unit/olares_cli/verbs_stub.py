@@ -176,7 +176,10 @@ SOME_PLAN = Plan(
             ),
         ),
         planned(
-            "objects:postgres", "postgres", "platform", Deferred("the cluster", (May("apply", "StatefulSet postgres"),))
+            "objects:postgres",
+            "postgres",
+            "platform",
+            Deferred("the cluster is there", (May("apply", "StatefulSet postgres"),)),
         ),
     ),
     substitutes=(Substitute("redis", "kvrocks", ("storage beyond memory", "replication slots")),),

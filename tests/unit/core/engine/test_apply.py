@@ -205,6 +205,14 @@ def test_a_deferred_step_whose_time_does_not_come_fails_by_name(bench: Workbench
     assert result.failure.id == "OLR-RUN-003"
 
 
+def test_a_step_that_waits_for_a_person_ends_the_run_and_says_what_to_do(bench: Workbench) -> None:
+    waits = Deferred("this computer has been restarted", (), "OLR-BOOT-001")
+    result = bench.install(chain(Thing("a"), Says("b", lambda facts: waits), Thing("c")))
+    assert result.failure is not None
+    assert (result.status, result.failure.id, bench.there()) == ("failed", "OLR-BOOT-001", {"a"})
+    assert "olares-cli resume" in result.failure.next
+
+
 def test_an_action_that_did_not_bring_it_about_fails_verification(bench: Workbench) -> None:
     result = bench.install(chain(Thing("a", (Work("elsewhere"),)), Thing("b")))
     assert result.failure is not None

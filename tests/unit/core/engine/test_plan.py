@@ -198,3 +198,10 @@ def test_deferred_steps_say_what_they_may_become(bench: Workbench) -> None:
     (row,) = plan.to_json()["steps"]
     assert (row["decision"], row["may_become"]) == ("deferred", [["test-work", "/srv/b"]])
     assert plan.changes() == ()
+
+
+def test_what_waits_for_a_person_says_so_by_id_in_a_plan_as_data() -> None:
+    waits = Deferred("this computer has been restarted", (), "OLR-BOOT-001")
+    plan = make_plan([step(Says("a", lambda facts: waits))], FakeProbe(debian()), NOTHING)
+    [row] = plan.to_json()["steps"]
+    assert (row["decision"], row["id"]) == ("deferred", "OLR-BOOT-001")

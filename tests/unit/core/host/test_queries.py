@@ -36,6 +36,9 @@ READING = frozenset(
         "list",
         "ls",
         "get",
+        "added",
+        "--list-sources",
+        "--list-ports",
         "ruleset",
         "passwd",
         "group",
@@ -44,7 +47,22 @@ READING = frozenset(
         "ahostsv4",
     ]
 )
-SUBJECTS = frozenset(["-o", "-d", "-6", "link", "addr", "route", "rule", "netns", "images", "containers"])
+SUBJECTS = frozenset(
+    [
+        "--zone=trusted",
+        "--permanent",
+        "-o",
+        "-d",
+        "-6",
+        "link",
+        "addr",
+        "route",
+        "rule",
+        "netns",
+        "images",
+        "containers",
+    ]
+)
 SIMULATED = frozenset(("install", "remove", "purge", "autoremove"))
 
 
@@ -75,6 +93,8 @@ def test_verbs_only_read(name: str) -> None:
         Query("ip", ("link", "show")),
         Query("ctr", ("images", "rm", "x")),
         Query("nft", ("-j", "flush", "ruleset")),
+        Query("firewall-cmd", ("--list-ports", "--add-port=22/tcp")),
+        Query("ufw", ("disable",)),
         Query("iptables-save", ("-f", "/etc/passwd")),
     ],
     ids=str,
