@@ -112,10 +112,10 @@ class ProfileMade(BaseResource):
         foreign = Blocked("OLR-MINI-008", {"profile": name, "name": machine})
         if record is None:
             return foreign if there else Change((MakeProfile(self.profile),), "there is no such machine")
-        if differs := differences(self.profile.settings, record.profile.settings):
-            return Blocked("OLR-MINI-007", {"name": machine, "differs": "; ".join(differs)})
         if not there:
             return Change((MakeProfile(self.profile),), "minikube does not have it (any more)")
+        if differs := differences(self.profile.settings, record.profile.settings):
+            return Blocked("OLR-MINI-007", {"name": machine, "differs": "; ".join(differs)})
         if record.key and key and key != record.key:
             return foreign
         if not record.key:

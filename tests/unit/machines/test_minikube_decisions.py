@@ -111,6 +111,7 @@ LARGER = Record(replace(PROFILE, settings=replace(SETTINGS, cpus=8)), "k1")
         (made(OURS, (replace(CLUSTER, driver="qemu"),), kept=True, key="k1"), "OLR-MINI-007"),
         (made(OURS, (replace(CLUSTER, runtime="docker"),), kept=True, key="k1"), "OLR-MINI-009"),
         (made(LARGER, (CLUSTER,), kept=True, key="k1"), "OLR-MINI-007"),
+        (made(LARGER), "make"),
         (made(UNFINISHED), "make"),
         (made(UNFINISHED, kept=True), "make"),
         (made(UNFINISHED, (CLUSTER,), kept=True, key="k1"), "make"),

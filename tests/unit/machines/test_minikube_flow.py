@@ -221,6 +221,16 @@ def test_minikube_ends_with_a_reason_and_the_next_create_goes_on(
     assert desk.kept() == []
 
 
+def test_refused_by_minikube_for_its_size_it_can_be_asked_for_smaller(desk: Desk) -> None:
+    desk.home.mkdir(parents=True)
+    desk.fault(start={"name": "RSRC_INSUFFICIENT_SYS_MEMORY", "code": 23, "message": "too much"})
+    assert refused(desk, "dev", SMALL).id == "OLR-MINI-006"
+    subprocess.run([desk.folder / "bin/minikube", "delete", "--profile=olares-dev"], check=True, timeout=20)
+    desk.no_fault()
+    assert desk.driver().create("dev", replace(SMALL, memory=2048)).state == "running"
+    assert desk.config("olares-dev")["Memory"] == 2048
+
+
 def test_what_a_failed_create_left_is_deleted_by_delete(desk: Desk) -> None:
     desk.home.mkdir(parents=True)
     desk.fault(start={"name": "GUEST_START", "code": 80, "message": "failed to start node"})
