@@ -139,6 +139,7 @@ CODES = {
     "OLR-CLI-004": Code.USAGE,
     "OLR-CLI-005": Code.BLOCKED,
     "OLR-CLI-010": Code.USAGE,
+    "OLR-MINI-014": Code.USAGE,
 }
 
 

@@ -122,8 +122,8 @@ class Driver:
             if not keep:
                 path.unlink()
             for directory in ("machines", "base"):
-                _remove_empty(Path(self.paths.state) / directory)
-            _remove_empty(Path(self.paths.run) / "machines")
+                remove_empty(Path(self.paths.state) / directory)
+            remove_empty(Path(self.paths.run) / "machines")
         return result
 
     def address(self, machine: Machine) -> Address:
@@ -145,7 +145,7 @@ class Driver:
         return planned(name, existing=known(LocalProbe(), self.paths), paths=self.paths, base=base)
 
     def _apply(self, journal: str, component: str, wanted: Iterable[Resource], *, verb: str) -> None:
-        result = install(self._bench(journal), _chain(component, wanted), verb=verb)
+        result = install(self._bench(journal), chain(component, wanted), verb=verb)
         if result.failure is not None:
             raise result.failure
         if result.status == "interrupted":
@@ -178,12 +178,13 @@ def lacking() -> tuple[str, ...]:
         missing.append("a Debian-like system (apt, mmdebstrap, systemd-container)")
     if not Path("/proc/self/ns/net").exists():
         missing.append("network namespaces in the kernel")
-    if "overlay" not in Path("/proc/filesystems").read_text():
+    known = Path("/proc/filesystems")
+    if not known.exists() or "overlay" not in known.read_text():
         missing.append("the overlay file system in the kernel")
     return tuple(missing)
 
 
-def _chain(component: str, wanted: Iterable[Resource]) -> list[Step]:
+def chain(component: str, wanted: Iterable[Resource]) -> list[Step]:
     """Resources one after another."""
     steps: list[Step] = []
     for resource in wanted:
@@ -192,6 +193,6 @@ def _chain(component: str, wanted: Iterable[Resource]) -> list[Step]:
     return steps
 
 
-def _remove_empty(directory: Path) -> None:
+def remove_empty(directory: Path) -> None:
     if directory.is_dir() and not any(directory.iterdir()):
         directory.rmdir()

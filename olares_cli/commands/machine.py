@@ -1,16 +1,20 @@
-"""``machine``: disposable Debian machines on this computer."""
+"""``machine``: disposable machines on this computer: Debian in systemd-nspawn, or a Kubernetes made by minikube."""
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from installers.core.errors import Failure
 from installers.core.model.events import Event
+from olares_cli import minikube
 from olares_cli.asking import confirm, need_root
 from olares_cli.commands.choices import YES
 from olares_cli.options import command, examples
@@ -25,10 +29,39 @@ if TYPE_CHECKING:
     from installers.machines.driver import Driver
 
 
+class Kind(StrEnum):
+    """What makes a machine."""
+
+    nspawn = "nspawn"
+    minikube = "minikube"
+
+
 def complete_machine(incomplete: str) -> list[str]:
-    return [machine.name for machine in _driver(Session()).listed() if machine.name.startswith(incomplete)]
+    names = [machine.name for machine in _driver(Session()).listed()] + minikube.names(Session())
+    return [name for name in names if name.startswith(incomplete)]
 
 
+DRIVER = Annotated[
+    Kind | None,
+    typer.Option(
+        "--driver",
+        help="What makes the machine: nspawn (a Debian; the default on Linux) or minikube (a Kubernetes; the default"
+        " on macOS; designed, not run).",
+        show_default=False,
+    ),
+]
+VM_DRIVER = Annotated[str | None, typer.Option("--vm-driver", help="minikube: vfkit, docker or qemu.")]
+CPUS = Annotated[int | None, typer.Option("--cpus", help="minikube: processors; 4 unless said otherwise.")]
+MEMORY = Annotated[int | None, typer.Option("--memory", metavar="MIB", help="minikube: memory; 8192 unless said.")]
+DISK = Annotated[int | None, typer.Option("--disk", metavar="MIB", help="minikube: disk; 81920 unless said.")]
+PORT = Annotated[
+    list[str] | None,
+    typer.Option("--port", metavar="[HOST:]PORT", help="minikube with docker: a port to be reached from here."),
+]
+KUBERNETES = Annotated[
+    str | None, typer.Option("--kubernetes", metavar="VERSION", help="minikube: its Kubernetes, as v1.33.3.")
+]
+IMAGE = Annotated[list[str] | None, typer.Option("--image", metavar="FILE", help="minikube: an image archive to load.")]
 NAME = Annotated[str, typer.Argument(metavar="[NAME]", help="The machine.", autocompletion=complete_machine)]
 
 
@@ -40,7 +73,13 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
         group.command(shown, help=about, epilog=examples(*lines))(command(function))
 
     start_ = "sudo olares-cli machine "
-    add(create, "Make a machine and start it.", f"{start_}create", f"{start_}create two")
+    add(
+        create,
+        "Make a machine and start it.",
+        f"{start_}create",
+        f"{start_}create two",
+        "olares-cli machine create --driver minikube --vm-driver docker --memory 6144",
+    )
     add(
         up,
         "Make a machine and install Olares in it; everything there already is only found.",
@@ -62,14 +101,34 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
         f"{start_}shell olares",
         f"{start_}shell olares -- systemctl --failed",
     )
-    add(delete, "Delete a machine with everything in it.", f"{start_}delete olares")
+    add(
+        delete,
+        "Delete a machine with everything in it.",
+        f"{start_}delete olares",
+        "olares-cli machine delete olares --driver minikube",
+    )
     app.add_typer(group, name="machine")
 
 
-def create(session: Session, name: NAME = "olares") -> int:
+def create(
+    session: Session,
+    name: NAME = "olares",
+    driver: DRIVER = None,
+    vm_driver: VM_DRIVER = None,
+    cpus: CPUS = None,
+    memory: MEMORY = None,
+    disk: DISK = None,
+    port: PORT = None,
+    kubernetes: KUBERNETES = None,
+    image: IMAGE = None,
+) -> int:
+    given = minikube.Given(vm_driver, cpus, memory, disk, port, kubernetes, image)
+    if _kind(driver) is Kind.minikube:
+        return minikube.create(session, name, given)
+    given.refuse()
     need_root("machine create")
-    with _working(session) as driver:
-        machine = driver.create(name)
+    with _working(session) as nspawn:
+        machine = nspawn.create(name)
     return _ready(session, machine.name, machine.address)
 
 
@@ -79,14 +138,33 @@ def up(
     wheelhouse: Annotated[str, typer.Option("--wheelhouse", help="The wheels to ship.", metavar="DIR")] = "",
     skip_phase: Annotated[list[str] | None, typer.Option("--skip-phase", help="Leave out a phase.")] = None,
     source: Annotated[str, typer.Option("--source", help="Where the bits come from.")] = "",
+    driver: DRIVER = None,
+    vm_driver: VM_DRIVER = None,
+    cpus: CPUS = None,
+    memory: MEMORY = None,
+    disk: DISK = None,
+    port: PORT = None,
+    kubernetes: KUBERNETES = None,
+    image: IMAGE = None,
 ) -> int:
+    given = minikube.Given(vm_driver, cpus, memory, disk, port, kubernetes, image)
+    if _kind(driver) is Kind.minikube:
+        for option, value in (("--wheelhouse", wheelhouse), ("--skip-phase", skip_phase), ("--source", source)):
+            if value:
+                raise Failure("OLR-MINI-014", option=option, why="nothing is installed in a minikube machine yet")
+        return minikube.up(session, name, given)
+    given.refuse()
+    need_root("machine up")
+    return _up(session, name, wheelhouse=wheelhouse, skip_phase=skip_phase, source=source)
+
+
+def _up(session: Session, name: str, *, wheelhouse: str, skip_phase: list[str] | None, source: str) -> int:
     from installers.machines.up import up as bring_up
 
-    need_root("machine up")
     words = [word for phase in skip_phase or () for word in ("--skip-phase", phase)]
     words += ["--source", source] if source else []
-    with _working(session) as driver:
-        ready = bring_up(driver, name, wheelhouse=wheelhouse or _own_wheels(), words=words, emit=driver.emit)
+    with _working(session) as nspawn:
+        ready = bring_up(nspawn, name, wheelhouse=wheelhouse or _own_wheels(), words=words, emit=nspawn.emit)
     if not session.human:
         session.record(
             {"type": "up", **_record(name, ready.machine.address, running=True), "kubeconfig": ready.kubeconfig}
@@ -106,7 +184,6 @@ def up(
 
 def _own_wheels() -> str:
     """The wheels this program was installed from, which it keeps; in a checkout those ``make wheelhouse`` made."""
-    import sys
     from pathlib import Path
 
     import installers
@@ -115,17 +192,21 @@ def _own_wheels() -> str:
     return str(kept if kept.is_dir() else Path(installers.__file__).parents[1] / "build/wheelhouse")
 
 
-def start(session: Session, name: NAME = "olares") -> int:
+def start(session: Session, name: NAME = "olares", driver: DRIVER = None) -> int:
+    if _kind(driver) is Kind.minikube:
+        return minikube.start(session, name)
     need_root("machine start")
-    with _working(session) as driver:
-        machine = driver.start(name)
+    with _working(session) as nspawn:
+        machine = nspawn.start(name)
     return _ready(session, machine.name, machine.address)
 
 
-def stop(session: Session, name: NAME = "olares") -> int:
+def stop(session: Session, name: NAME = "olares", driver: DRIVER = None) -> int:
+    if _kind(driver) is Kind.minikube:
+        return minikube.stop(session, name)
     need_root("machine stop")
-    with _working(session) as driver:
-        result = driver.halt(name)
+    with _working(session) as nspawn:
+        result = nspawn.halt(name)
     return finish(session, result_of("machine stop", result))
 
 
@@ -133,19 +214,26 @@ def delete(
     session: Session,
     name: NAME = "olares",
     keep_tools: Annotated[bool, typer.Option("--keep-tools", help="Keep the packages machines needed.")] = False,
+    driver: DRIVER = None,
     yes: Annotated[bool, YES] = False,
 ) -> int:
     from installers.machines.driver import TOOLS
 
+    if _kind(driver) is Kind.minikube:
+        if keep_tools:
+            raise Failure("OLR-MINI-014", option="--keep-tools", why="nothing was installed for a minikube machine")
+        return minikube.delete(session, name, yes=yes)
     need_root("machine delete")
     if not yes:
         confirm(session, f"Delete machine {name} with everything in it?")
-    with _working(session) as driver:
-        result = driver.delete(name, keep=(TOOLS,) if keep_tools else ())
+    with _working(session) as nspawn:
+        result = nspawn.delete(name, keep=(TOOLS,) if keep_tools else ())
     return finish(session, result_of("machine delete", result))
 
 
-def listed(session: Session) -> int:
+def listed(session: Session, driver: DRIVER = None) -> int:
+    if _kind(driver) is Kind.minikube:
+        return minikube.listed(session)
     machines = [_record(m.name, m.address, running=m.pid is not None) for m in _driver(session).listed()]
     if not session.human:
         session.record({"type": "machines", "machines": machines})
@@ -166,10 +254,19 @@ def shell(
     argv: Annotated[
         list[str] | None, typer.Argument(metavar="[-- COMMAND...]", help="A command and its arguments.")
     ] = None,
+    driver: DRIVER = None,
 ) -> int:
+    if _kind(driver) is Kind.minikube:
+        words = minikube.shell(session, name, argv or [])
+        os.execvp(words[0], words)  # noqa: S606 - minikube takes our place, with the terminal and the exit status
     need_root("machine shell")
     ssh = _driver(session).shell(name, argv or [])
     os.execvp(ssh[0], ssh)  # noqa: S606 - ssh takes our place, with the terminal and the exit status
+
+
+def _kind(given: Kind | None) -> Kind:
+    """What makes machines here unless it was said."""
+    return given or (Kind.minikube if sys.platform == "darwin" else Kind.nspawn)
 
 
 def _ready(session: Session, name: str, address: str) -> int:

@@ -6,6 +6,7 @@ operands and with the options the row lists. Anything else is a programming erro
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ LIMIT = 64 << 20
 class Row:
     """A program that reads. ``lead``: arguments always put first. ``verbs``: beginnings of the caller's arguments,
     each exact; ``((),)`` takes operands only. ``options``: what may follow beginning with a dash, an
-    entry ending in ``=`` being a prefix; ``required``: the one that must be there. ``timeout`` in seconds.
+    entry ending in ``=`` being a prefix; ``required``: the one that must be there. ``passes``: variables of our
+    own environment the program is to see. ``timeout`` in seconds.
     """
 
     program: str
@@ -30,7 +32,12 @@ class Row:
     options: tuple[str, ...] = ()
     required: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    passes: tuple[str, ...] = ()
     timeout: float = 20.0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {name: os.environ[name] for name in self.passes if name in os.environ} | dict(self.env)
 
     def argv(self, query: Query) -> list[str]:
         """The whole command line; ``ValueError`` for arguments outside the row."""
@@ -57,6 +64,14 @@ _APT_DIRS = (
     *("-oDir::Etc::sourceparts=", "-oDir::State::status=", "-oAPT::Get::List-Cleanup="),
     *("-oDir::Cache::pkgcache=", "-oDir::Cache::srcpkgcache="),
 )
+
+# What belongs to the user who runs minikube: where its programs lie (Homebrew's are in no system directory), which
+# home, kubeconfig and Docker are theirs. MINIKUBE_* settings stay out: what we do not say must not say itself.
+USERS = (
+    *("PATH", "USER", "LOGNAME", "MINIKUBE_HOME", "KUBECONFIG"),
+    *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"),
+)
+QUIET = {"MINIKUBE_WANTUPDATENOTIFICATION": "false"}
 
 QUERIES: Mapping[str, Row] = {
     "dpkg-query": Row("dpkg-query", verbs=(("-W",), ("-s",), ("-L",), ("-S",)), options=("-f=", "--showformat=")),
@@ -135,6 +150,21 @@ QUERIES: Mapping[str, Row] = {
     # Each sends one request to an address, and ends by itself before this deadline.
     "proxy-answer": Row(sys.executable, verbs=((),), lead=("-P", "-m", "installers.core.host.knock")),
     "registry-answer": Row(sys.executable, verbs=((),), lead=("-P", "-m", "installers.core.artifacts.fetch.registry")),
+    # Asked as the user whose machines they are; it writes nothing but its own log below its own home.
+    "minikube": Row(
+        "minikube",
+        verbs=(
+            ("version", "--output=json"),
+            ("profile", "list", "--output=json", "--light"),
+            ("status", "--output=json"),
+            ("image", "ls", "--format=json"),
+        ),
+        options=("--profile=",),
+        env=QUIET,
+        passes=USERS,
+        timeout=60.0,
+    ),
+    "docker": Row("docker", verbs=(("info", "--format={{json .}}"),), passes=USERS, timeout=30.0),
     "lsblk": Row("lsblk", verbs=(("--json",),), options=("--bytes", "--output=", "--paths")),
 }
 """Every query there is. A row's verbs may only read; a test runs each one between two snapshots."""
@@ -152,7 +182,7 @@ def ask(query: Query) -> Output:
     """Run a query. Any exit status is an answer; ``Failure`` OLR-HOST-002, 003 or 005 when there is none."""
     argv = argv_of(query)
     row = QUERIES[query.name]
-    return run_process(argv, timeout=row.timeout, env=row.env, ok=None, complete=LIMIT)
+    return run_process(argv, timeout=row.timeout, env=row.environment, ok=None, complete=LIMIT)
 
 
 __all__ = ["QUERIES", "Row", "argv_of", "ask"]

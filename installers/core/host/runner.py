@@ -156,7 +156,8 @@ class _Child:
             process = self._spawn([self._program, *self._argv[1:]], stdin)
             self._scope = _group(name, process.pid)
             return process
-        if has_systemd():
+        # Another user than root would be asked for a password before systemd makes a scope for them.
+        if has_systemd() and os.geteuid() == 0:
             self._scope = Scope(name, "systemd", f"{name}.scope", 0, 0, boot_id())
             self._scopes.opened(self._scope)
             options = ["--scope", "--quiet", "--collect", f"--unit={name}"]

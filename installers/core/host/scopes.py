@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from installers.core.errors import Failure
+from installers.core.host import processes
 
 MARK = "OLARES_SCOPE"
 """Environment variable which carries the scope's name to everything its process starts."""
@@ -59,12 +60,16 @@ class Scopes(Protocol):
 
 
 def boot_id() -> str:
-    """The kernel's name for this boot."""
+    """The kernel's name for this boot; without /proc (macOS) when the first process started."""
+    if not _PROC.is_dir():
+        return f"since-{processes.start_time(1)}"
     return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
 def start_time(pid: int) -> int:
-    """When a process started, in clock ticks since boot; 0 when there is no such process."""
+    """When a process started, in clock ticks since boot (without /proc: seconds since 1970); 0 when there is none."""
+    if not _PROC.is_dir():
+        return processes.start_time(pid)
     fields = _stat(pid)
     return fields[2] if fields else 0
 
@@ -124,6 +129,10 @@ def _gone(scope: Scope, wait: float) -> bool:
 def _signal(scope: Scope, number: signal.Signals) -> None:
     for pid in survivors(scope):
         with suppress(ProcessLookupError):
+            if not hasattr(os, "pidfd_open"):
+                # macOS has no handles on processes: the number was theirs a moment ago.
+                os.kill(pid, number)
+                continue
             handle = os.pidfd_open(pid)
             try:
                 # Asked again with the handle open: from here on the number cannot change its owner.
@@ -165,8 +174,12 @@ def _in_session(scope: Scope) -> list[int]:
     """Members of the session or group the scope's process leads.
 
     A leader with another start time means that the group had emptied before the number was
-    given again. With no leader, the mark in the environment tells our orphans from others'.
+    given again. With no leader, the mark in the environment tells our orphans from others'. Without
+    /proc nobody shows us that mark: there the group is ours only while its leader is.
     """
+    if not _PROC.is_dir():
+        led = processes.start_time(scope.pid) == scope.start_time
+        return list(processes.members(scope.pid)) if led else []
     leader = _stat(scope.pid)
     if leader and leader[2] != scope.start_time:
         return []

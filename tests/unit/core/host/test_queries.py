@@ -45,10 +45,18 @@ READING = frozenset(
         "hosts",
         "ahosts",
         "ahostsv4",
+        "info",
+        "status",
+        "--light",
+        "--output=json",
+        "--format=json",
+        "--format={{json .}}",
     ]
 )
 SUBJECTS = frozenset(
     [
+        "image",
+        "profile",
         "--zone=trusted",
         "--permanent",
         "-o",
@@ -96,6 +104,10 @@ def test_verbs_only_read(name: str) -> None:
         Query("firewall-cmd", ("--list-ports", "--add-port=22/tcp")),
         Query("ufw", ("disable",)),
         Query("iptables-save", ("-f", "/etc/passwd")),
+        Query("minikube", ("delete", "--profile=olares")),
+        Query("minikube", ("profile", "olares")),
+        Query("minikube", ("status", "--output=json", "--all")),
+        Query("docker", ("system", "prune")),
     ],
     ids=str,
 )
@@ -122,6 +134,15 @@ def test_anything_else_is_refused(query: Query) -> None:
 )
 def test_what_is_in_the_table_passes(query: Query, end: list[str]) -> None:
     assert argv_of(query)[-len(end) :] == end
+
+
+def test_a_program_sees_of_our_environment_only_what_its_row_passes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MINIKUBE_HOME", "MINIKUBE_DRIVER", "MINIKUBE_WANTUPDATENOTIFICATION"):
+        monkeypatch.setenv(name, "ours")
+    seen = QUERIES["minikube"].environment
+    assert (seen["MINIKUBE_HOME"], seen["MINIKUBE_WANTUPDATENOTIFICATION"]) == ("ours", "false")
+    assert "MINIKUBE_DRIVER" not in seen
+    assert QUERIES["ip"].environment == {}
 
 
 def test_reading_packages_writes_no_index() -> None:
