@@ -12,6 +12,7 @@ from installers.core.actions.files import FINAL
 from installers.core.errors import Failure
 from installers.core.facts.packages import (
     ABSENT,
+    Repository,
     dpkg,
     lists_directory,
     problem_in,
@@ -49,6 +50,7 @@ class InstallPackages(BaseAction):
 
     names: tuple[str, ...]
     release: str = ""
+    repository: Repository | None = None
 
     @property
     def target(self) -> str:
@@ -56,10 +58,12 @@ class InstallPackages(BaseAction):
 
     def describe(self) -> str:
         origin = f" from {self.release}" if self.release else ""
+        if self.repository:
+            origin = f" from {self.repository.folder}"
         return f"install {', '.join(self.names)}{origin}"
 
     def inverse(self, probe: Probe) -> Action | Irreversible:
-        plan = simulate_install(probe, self.names, self.release)
+        plan = simulate_install(probe, self.names, self.release, self.repository)
         if plan.problem:
             raise Failure(plan.problem, detail=plan.detail, packages=", ".join(self.names))
         return RemovePackages(plan.new)
@@ -68,8 +72,10 @@ class InstallPackages(BaseAction):
         cache = Paths.from_environment().cache
         for directory in (cache, f"{cache}/apt", f"{cache}/apt/archives", f"{cache}/apt/archives/partial"):
             host.mkdir(directory)
-        chosen = (f"--target-release={self.release}",) if self.release else ()
-        install = (*_common(host), *chosen, "--no-install-recommends", "--no-upgrade")
+        if self.repository and (wrong := self.repository.wrong(host)):
+            raise Failure("OLR-PKG-012", detail=wrong, packages=", ".join(self.names))
+        chosen = (f"--target-release={self.release}",) if self.release and not self.repository else ()
+        install = (*_common(host), *self._places, *chosen, "--no-install-recommends", "--no-upgrade")
         _apt(host, (*install, "--download-only", "install", *self.names), DOWNLOAD_TIMEOUT, _Downloaded(host))
         _hold_services(host)
         try:
@@ -83,9 +89,13 @@ class InstallPackages(BaseAction):
         """Finish what a killed dpkg began, still without starting anything."""
         _hold_services(host)
         try:
-            _finish_dpkg(host)
+            _finish_dpkg(host, self._places)
         finally:
             _release_services(host)
+
+    @property
+    def _places(self) -> tuple[str, ...]:
+        return self.repository.options if self.repository else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +163,12 @@ def _apt(host: Host, arguments: tuple[str, ...], timeout: float, on_line: Callab
     raise Failure(id, detail=detail, packages=packages)
 
 
-def _finish_dpkg(host: Host) -> None:
+def _finish_dpkg(host: Host, places: tuple[str, ...] = ()) -> None:
     """Bring dpkg out of the middle of something: configure what is unpacked, complete dependencies."""
     unfinished = host.run(
         ("dpkg", "--force-confold", "--configure", "-a"), timeout=INSTALL_TIMEOUT, env=ENVIRONMENT, ok=(0, 1, 2)
     )
-    options = (*_common(host), "--no-auto-remove", "-f", "install")
+    options = (*_common(host), *places, "--no-auto-remove", "-f", "install")
     try:
         _apt(host, options, INSTALL_TIMEOUT, _Installed(host))
     except Failure as failure:

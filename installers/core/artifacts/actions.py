@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tarfile
 import zipfile
@@ -87,6 +88,41 @@ class FetchArtifact(BaseAction):
 
 
 @dataclass(frozen=True, slots=True)
+class TakeFromDepot(BaseAction):
+    """Take files out of a signed depot into the cache, in place of fetching or building them.
+
+    ``files``: each as (path in the depot, path below the cache, sha256, size), as the signatures have it.
+    ``record``: what the depot's ledger says of a build, as JSON; "" for a fetched file.
+    """
+
+    kind: ClassVar[str] = "take-from-depot"
+
+    name: str
+    folder: str
+    files: tuple[tuple[str, str, str, int], ...]
+    record: str
+    cache: str
+    state: str
+
+    @property
+    def target(self) -> str:
+        return f"{self.cache}/{self.files[0][1]}" if len(self.files) == 1 else f"{self.cache}: {self.name}"
+
+    def describe(self) -> str:
+        return f"take {self.name} from {self.folder}"
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return KeepCache(self.target)
+
+    def execute(self, host: Host) -> Outcome:
+        where = (f"--cache={self.cache}", f"--state={self.state}")
+        rows = [(f"{self.folder}/{path}", entry, sha256, size) for path, entry, sha256, size in self.files]
+        work = json.dumps({"files": rows, "record": self.record})
+        _work(host, "take", self.name, work, *where, timeout=_FETCH)
+        return DONE
+
+
+@dataclass(frozen=True, slots=True)
 class BuildRecipe(BaseAction):
     """Build a recipe, and what it uses, into the cache. Needs buildah and mmdebstrap on the host."""
 
@@ -154,4 +190,4 @@ class InstallBinary(BaseAction):
         return DONE
 
 
-ACTIONS: tuple[type[BaseAction], ...] = (FetchArtifact, BuildRecipe, KeepCache, InstallBinary)
+ACTIONS: tuple[type[BaseAction], ...] = (FetchArtifact, TakeFromDepot, BuildRecipe, KeepCache, InstallBinary)

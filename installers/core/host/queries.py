@@ -55,6 +55,7 @@ _APT_DIRS = (
     *("-oDir::State::Lists=", "-oDir::Etc::SourceList=", "-oDir::Etc::SourceParts=", "-oDir::Etc::sourcelist="),
     *("-oDir::Etc::sourceparts=", "-oDir::State::status=", "-oAPT::Get::List-Cleanup="),
     *("-oDir::Cache::pkgcache=", "-oDir::Cache::srcpkgcache="),
+    *("-oDir::Etc::preferences=", "-oDir::Etc::preferencesparts="),
 )
 
 QUERIES: Mapping[str, Row] = {
@@ -84,7 +85,10 @@ QUERIES: Mapping[str, Row] = {
         "apt-get",
         verbs=(("update",),),
         lead=(*_NO_CACHE, "-q", "-oAcquire::Retries=3", "-oAPT::Update::Error-Mode=any", "-oDir::State=/"),
-        options=("-oDir::State::Lists=",),
+        options=(
+            *("-oDir::State::Lists=", "-oDir::Etc::sourcelist=", "-oDir::Etc::sourceparts="),
+            *("-oDir::Etc::preferences=", "-oDir::Etc::preferencesparts="),
+        ),
         required="-oDir::State::Lists=",
         env={"DEBIAN_FRONTEND": "noninteractive"},
         timeout=300.0,
