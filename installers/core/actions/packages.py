@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from installers.core.actions.base import BaseAction
 from installers.core.actions.files import FINAL
@@ -76,7 +76,7 @@ class InstallPackages(BaseAction):
             raise Failure("OLR-PKG-012", detail=wrong, packages=", ".join(self.names))
         chosen = (f"--target-release={self.release}",) if self.release and not self.repository else ()
         install = (*_common(host), *self._places, *chosen, "--no-install-recommends", "--no-upgrade")
-        _apt(host, (*install, "--download-only", "install", *self.names), DOWNLOAD_TIMEOUT, _Downloaded(host))
+        _apt(host, (*install, "--download-only", "install", *self.names), DOWNLOAD_TIMEOUT, Downloaded(host.progress))
         _hold_services(host)
         try:
             _apt(host, (*install, "--no-download", "install", *self.names), INSTALL_TIMEOUT, _Installed(host))
@@ -201,11 +201,17 @@ def _drop_old_days(host: Host) -> None:
             host.remove_tree(f"{days}/{day}")
 
 
-class _Downloaded:
+class Tell(Protocol):
+    """Takes how far a download is, as ``Host.progress`` does."""
+
+    def __call__(self, done: int, total: int | None, unit: str, text: str = "") -> None: ...
+
+
+class Downloaded:
     """Turns apt's status lines into bytes."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
         self._total = 0
 
     def __call__(self, line: str) -> None:
@@ -213,9 +219,9 @@ class _Downloaded:
             self._total = round(float(match[1].replace(",", "")) * _UNITS[match[2]])
         elif line.startswith("dlstatus:"):
             _, _, percent, text = line.split(":", 3)
-            self._host.progress(round(self._total * float(percent) / 100), self._total or None, "bytes", text)
+            self._tell(round(self._total * float(percent) / 100), self._total or None, "bytes", text)
         elif line.startswith("Waiting for cache lock"):
-            self._host.progress(0, None, "bytes", line)
+            self._tell(0, None, "bytes", line)
 
 
 class _Installed:

@@ -6,8 +6,9 @@ import json
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from installers.core.actions.base import BaseAction
 from installers.core.actions.files import RestorePath, keep_before, make_parents
@@ -15,7 +16,7 @@ from installers.core.artifacts.lay import member
 from installers.core.artifacts.report import FAILED, Listener
 from installers.core.errors import Failure
 from installers.core.facts.files import before_image, sha256
-from installers.core.model import DONE, Action, Host, Irreversible, Outcome, Probe
+from installers.core.model import DONE, Action, Host, Irreversible, Outcome, Output, Probe
 
 _FETCH = 2 * 3600.0
 _BUILD = 3 * 3600.0
@@ -25,11 +26,22 @@ _APART = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--k
 _WORKER = ("-P", "-m", "installers.core.artifacts")
 
 
+class RunProgram(Protocol):
+    """Runs a program to its end, as ``Host.run`` does."""
+
+    def __call__(
+        self, argv: Sequence[str], *, timeout: float, ok: Sequence[int], on_line: Callable[[str], None]
+    ) -> Output: ...
+
+
 def _work(host: Host, verb: str, *args: str, timeout: float) -> None:
+    work(host.run, Listener(host.progress), verb, *args, timeout=timeout)
+
+
+def work(run: RunProgram, listener: Listener, verb: str, *args: str, timeout: float) -> None:
     """Run the worker, pass its progress on, and raise the failure it reports."""
-    listener = Listener(host.progress)
     argv = [*_APART, sys.executable, *_WORKER, verb, *args]
-    output = host.run(argv, timeout=timeout, ok=(0, FAILED), on_line=listener)
+    output = run(argv, timeout=timeout, ok=(0, FAILED), on_line=listener)
     if output.code == FAILED:
         raise listener.failure or Failure("OLR-ART-014", worker=verb)
 
