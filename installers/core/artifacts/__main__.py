@@ -22,8 +22,9 @@ from installers.core.artifacts.depot.take import Supply, take
 from installers.core.artifacts.index import architecture, index, pinned
 from installers.core.artifacts.recipes import ROOT, plan
 from installers.core.artifacts.registries import fetched
-from installers.core.artifacts.releases import fetched_release, released
+from installers.core.artifacts.releases import fetched_release, note_members, released
 from installers.core.artifacts.report import FAILED, Lines, failure_line
+from installers.core.artifacts.upstream import upstream
 from installers.core.errors import Failure
 from installers.core.facts.artifacts import parse_built
 from installers.core.host.runner import run_process
@@ -70,7 +71,10 @@ def _take(options: argparse.Namespace) -> None:
     work = json.loads(options.expected)
     built = parse_built(work["record"]) if work["record"] else None
     supplies = tuple(Supply(*row) for row in work["files"])
-    take(options.name, supplies, built, cache=Cache(options.cache, options.state / "built"), report=Lines())
+    cache = Cache(options.cache, options.state / "built")
+    take(options.name, supplies, built, cache=cache, report=Lines())
+    if built is None and options.name in upstream().releases:
+        note_members(options.name, supplies[0].sha256, cache.root / supplies[0].entry, cache)
 
 
 def _build(options: argparse.Namespace) -> None:

@@ -18,8 +18,8 @@ from installers.core.errors import Failure
 from installers.core.facts.files import before_image, sha256
 from installers.core.model import DONE, Action, Host, Irreversible, Outcome, Output, Probe
 
-_FETCH = 2 * 3600.0
-_BUILD = 3 * 3600.0
+FETCH_TIMEOUT = 2 * 3600.0
+BUILD_TIMEOUT = 3 * 3600.0
 
 # Namespaces of its own: when the worker ends, all it started ends and all it mounted is gone.
 _APART = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -95,7 +95,7 @@ class FetchArtifact(BaseAction):
 
     def execute(self, host: Host) -> Outcome:
         where = (f"--cache={self.cache}", f"--state={self.state}", *(f"--place={place}" for place in self.places))
-        _work(host, "fetch", self.name, self.sha256, *where, timeout=_FETCH)
+        _work(host, "fetch", self.name, self.sha256, *where, timeout=FETCH_TIMEOUT)
         return DONE
 
 
@@ -130,7 +130,7 @@ class TakeFromDepot(BaseAction):
         where = (f"--cache={self.cache}", f"--state={self.state}")
         rows = [(f"{self.folder}/{path}", entry, sha256, size) for path, entry, sha256, size in self.files]
         work = json.dumps({"files": rows, "record": self.record})
-        _work(host, "take", self.name, work, *where, timeout=_FETCH)
+        _work(host, "take", self.name, work, *where, timeout=FETCH_TIMEOUT)
         return DONE
 
 
@@ -159,7 +159,7 @@ class BuildRecipe(BaseAction):
 
     def execute(self, host: Host) -> Outcome:
         where = (f"--cache={self.cache}", f"--state={self.state}", f"--recipes={self.recipes}")
-        _work(host, "build", self.name, self.key, *where, timeout=_BUILD)
+        _work(host, "build", self.name, self.key, *where, timeout=BUILD_TIMEOUT)
         return DONE
 
 

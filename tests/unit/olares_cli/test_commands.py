@@ -50,6 +50,7 @@ Commands:
   machine    Make, use and remove disposable machines on this computer.
   explain    Explain an error by its id; works offline.
   facts      Show or record what Olares knows about this machine.
+  bundle     Make and check signed bundles, for hosts with no way out.
   index      Compare pinned upstream releases with what their projects publish.
   version    Show the version of this program.
 
@@ -91,7 +92,7 @@ def test_every_command_has_help_with_examples(run: Run, row: object) -> None:
     name = getattr(row, "name")  # noqa: B009 - rows are parametrised as objects
     ended = run(name, "--help")
     assert ended.code == 0
-    if name in ("machine", "facts", "index", "config"):
+    if name in ("machine", "facts", "bundle", "index", "config"):
         lines = ended.out.split("Commands:")[1].splitlines()
         inner = [line.split()[0] for line in lines if line.startswith("  ")]
         assert inner

@@ -49,7 +49,8 @@ def nothing(done: int, total: int, unit: str, text: str = "") -> None:
 class Depot:
     """An opened depot. ``place``: what the user named; ``folder``: where its files lie; ``own``: what we keep of it.
 
-    ``seen``: what the verification saw, to be kept when the depot is accepted; None when it was already.
+    ``expires``: until when it can be taken up for the first time, ISO 8601. ``seen``: what the verification
+    saw, to be kept when the depot is accepted; None when it was already.
     """
 
     place: str
@@ -58,6 +59,7 @@ class Depot:
     fingerprint: str
     contents: Contents
     targets: Mapping[str, Target] = field(hash=False, repr=False)
+    expires: str
     seen: Mapping[str, str] | None = field(default=None, hash=False, repr=False)
 
     @property
@@ -104,6 +106,19 @@ def open_depot(place: str, paths: Paths, host: For, *, trust: str = "", report: 
     return depot
 
 
+def examine(place: str, paths: Paths, *, trust: str = "") -> Depot:
+    """A depot's signatures and what it says of itself; its files are not looked at and nothing is written."""
+    cache = Cache(Path(paths.cache), Path(paths.built))
+    with _head(place, cache) as head:
+        return _verified(place, head, parse_fingerprint(trust) if trust else "", Path(paths.state), cache)
+
+
+def claimed(place: str, paths: Paths) -> str:
+    """The fingerprint of the publisher a depot says it is of: to be asked about, not to be believed."""
+    with _head(place, Cache(Path(paths.cache), Path(paths.built))) as head:
+        return fingerprint(_bytes(head / METADATA / "1.root.json"))
+
+
 def accept(depot: Depot, paths: Paths) -> None:
     """Trust this depot's publisher from now on, and nothing older of theirs; other opened depots of theirs go."""
     if depot.seen is not None:
@@ -145,17 +160,17 @@ def _verified(place: str, head: Path, given: str, state: Path, cache: Cache) -> 
     trust = Trust(state / "trust")
     fetcher, base = client.FileFetcher(head / METADATA, _PREFIX), _PREFIX
     root = client.first_root(fetcher, base, place=place)
-    claimed = fingerprint(root)
-    trust.require(claimed, given=given, place=place)
+    publisher = fingerprint(root)
+    trust.require(publisher, given=given, place=place)
     stamp = _bytes(head / METADATA / "timestamp.json")
-    kept = trust.of(claimed)
+    kept = trust.of(publisher)
     seen: Mapping[str, str] | None = None
     if stamp and stamp == _bytes(kept / "timestamp.json"):
         # The very one accepted here before: what was verified then is in a place only root can write.
         targets = client.kept_targets(kept, place=place)
     else:
         with tempfile.TemporaryDirectory(prefix="olares-trust-") as scratch:
-            work = trust.copy(claimed, Path(scratch))
+            work = trust.copy(publisher, Path(scratch))
             targets = client.targets(fetcher, base, root=root, kept=work, place=place)
             seen = seen_in(work)
     if FILE not in targets:
@@ -163,7 +178,8 @@ def _verified(place: str, head: Path, given: str, state: Path, cache: Cache) -> 
     contents = parse_contents(_checked(head / FILE, targets[FILE], place=place), place=place)
     own = cache.root / "bundles" / hashlib.sha256(stamp).hexdigest()[:32]
     folders = {own: Path(_remembered(own).get("folder", own)), Path(place): head}
-    return Depot(place, folders.get(head, own), own, claimed, contents, targets, seen)
+    expires = str(json.loads(stamp)["signed"]["expires"])
+    return Depot(place, folders.get(head, own), own, publisher, contents, targets, expires, seen)
 
 
 def _lay(depot: Depot, head: Path, cache: Cache, report: Report) -> None:
@@ -213,7 +229,12 @@ def _copy_small(head: Path, to: Path, target: Target, *, place: str) -> None:
 
 
 def check_files(depot: Depot, report: Report) -> None:
-    """Compare every file with its digest, as a packed depot's were when it was unpacked. OLR-BND-009, 010."""
+    """Compare every file with its digest, reading all of it; nothing is written. OLR-BND-002, 008, 009, 010."""
+    if Path(depot.place).is_file():
+        from installers.core.artifacts.depot.unpack import check
+
+        check(Path(depot.place), depot.targets, report)
+        return
     total, done = sum(target.size for target in depot.targets.values()), 0
     for target in depot.targets.values():
         path = depot.folder / target.path

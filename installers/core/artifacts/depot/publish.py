@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
+from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from installers.core.artifacts.cache import digest
-from installers.core.artifacts.depot.contents import FILE, METADATA, is_safe
+from installers.core.artifacts.depot.contents import FILE, METADATA, Target, is_safe
 from installers.core.artifacts.depot.keys import Publisher
 from installers.core.artifacts.disk import sync, write_whole
 from installers.core.artifacts.report import Report
@@ -73,11 +74,23 @@ def latest(place: Path) -> int:
     return 0
 
 
-def targets_of(folder: Path) -> dict[str, TargetFile]:
-    """The targets a depot names, to be signed anew; the caller has verified them."""
+def targets_of(folder: Path, publisher: Publisher) -> dict[str, TargetFile]:
+    """The targets a depot names, if this publisher signed them, with present or former keys; expired or not.
+
+    ``OLR-BND-005`` otherwise: nobody signs again what somebody else has put there.
+    """
     place = folder / METADATA
-    text = (place / f"{latest(place)}.targets.json").read_bytes()
-    return dict(Metadata[Targets].from_bytes(text).signed.targets)
+    try:
+        metadata = Metadata[Targets].from_bytes((place / f"{latest(place)}.targets.json").read_bytes())
+    except (OSError, RepositoryError) as error:
+        raise Failure("OLR-BND-002", place=folder, reason=error) from error
+    for root in publisher.roots:
+        with suppress(UnsignedMetadataError):
+            delegator = Metadata[Root].from_bytes(root).signed
+            delegator.verify_delegate(Targets.type, metadata.signed_bytes, metadata.signatures)
+            return dict(metadata.signed.targets)
+    reason = "its list of files is not signed by these keys"
+    raise Failure("OLR-BND-005", place=folder, reason=reason, fingerprint=publisher.fingerprint)
 
 
 def _signed(metadata: Metadata[Any], publisher: Publisher) -> bytes:
@@ -99,3 +112,19 @@ def _files(folder: Path) -> Iterator[str]:
         if path.is_symlink() or not path.is_file() or not is_safe(name):
             raise Failure("OLR-BND-008", place=folder, member=name, reason="it has no place in a depot")
         yield name
+
+
+def listed(targets: Mapping[str, TargetFile]) -> dict[str, Target]:
+    """The same targets as a reader knows them."""
+    return {path: Target(path, one.hashes["sha256"], one.length) for path, one in targets.items()}
+
+
+def compare(folder: Path, targets: Mapping[str, TargetFile], report: Report) -> None:
+    """Refuse to sign again what is not there, or not as it was signed: OLR-BND-009, 010."""
+    for path, target in listed(targets).items():
+        file = folder / path
+        if not file.is_file() or file.is_symlink():
+            raise Failure("OLR-BND-010", place=folder, missing=path, count=1)
+        if (found := digest(file)) != target.sha256:
+            raise Failure("OLR-BND-009", place=folder, file=path, found=found)
+        report(0, 0, "bytes", f"comparing {path}")

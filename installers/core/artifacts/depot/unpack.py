@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -45,6 +45,30 @@ def unpack(path: Path, targets: Mapping[str, Target], to: Path, report: Report) 
     ``OLR-BND-002`` (cut short), 008 (a member that is no target, or no plain file), 009 (another file than
     signed), 010 (a target is missing). What was written before a failure is for the caller to remove.
     """
+
+    def written(name: str, content: Iterator[bytes]) -> None:
+        place = to / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("xb") as file:
+            for chunk in content:
+                file.write(chunk)
+
+    _read(path, targets, written, report)
+
+
+def check(path: Path, targets: Mapping[str, Target], report: Report) -> None:
+    """Read a packed depot to its end and compare everything, as ``unpack`` does; nothing is written."""
+
+    def passed(name: str, content: Iterator[bytes]) -> None:
+        for _ in content:
+            pass
+
+    _read(path, targets, passed, report)
+
+
+def _read(
+    path: Path, targets: Mapping[str, Target], use: Callable[[str, Iterator[bytes]], None], report: Report
+) -> None:
     total, done, found = sum(target.size for target in targets.values()), 0, set[str]()
     with _members(path, Listed(targets)) as members:
         for entry, content in members:
@@ -52,15 +76,10 @@ def unpack(path: Path, targets: Mapping[str, Target], to: Path, report: Report) 
                 continue
             target = targets[entry.name]
             found.add(entry.name)
-            place = to / entry.name
-            place.parent.mkdir(parents=True, exist_ok=True)
             digest = hashlib.sha256()
-            with place.open("xb") as file:
-                while chunk := content.read(_CHUNK):
-                    digest.update(chunk)
-                    file.write(chunk)
-                    done += len(chunk)
-                    report(done, total, "bytes", f"unpacking {entry.name}")
+            use(entry.name, _digested(content, digest.update))
+            done += entry.size
+            report(done, total, "bytes", entry.name)
             if digest.hexdigest() != target.sha256 or entry.size != target.size:
                 raise Failure("OLR-BND-009", place=path, file=entry.name, found=digest.hexdigest())
     if missing := sorted(set(targets) - found):
@@ -143,6 +162,12 @@ def _judged(
 def _shown(entry: tarfile.TarInfo) -> str:
     """A member's name for a message: whoever wrote it may have wanted to write to a terminal."""
     return ascii(entry.name[:200])[1:-1]
+
+
+def _digested(content: IO[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
+    while chunk := content.read(_CHUNK):
+        update(chunk)
+        yield chunk
 
 
 def _copy(content: IO[bytes], to: IO[bytes]) -> None:

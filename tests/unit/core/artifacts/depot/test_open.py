@@ -15,7 +15,7 @@ import pytest
 from installers.core.artifacts.depot.contents import For
 from installers.core.artifacts.depot.keys import Publisher, publisher, rotated
 from installers.core.artifacts.depot.open import Depot, accept, check_files, nothing, open_depot
-from installers.core.artifacts.depot.publish import latest, renew, sign, targets_of
+from installers.core.artifacts.depot.publish import VALID, latest, renew, sign, targets_of
 from installers.core.errors import Failure
 from tests.unit.core.artifacts.depot.conftest import CONTENTS, HOST, KEY, Workplace, fill
 
@@ -53,6 +53,13 @@ def edited(path: Path, change: Callable[[dict[str, object]], None]) -> None:
     path.write_text(json.dumps(row))
 
 
+def resigned(
+    work: Workplace, *, by: Publisher | None = None, of: Publisher | None = None, valid: timedelta = VALID
+) -> None:
+    """The same files once more: signed by one publisher, as another (default: ours) had signed them before."""
+    renew(work.depot, by or work.publisher, targets_of(work.depot, of or work.publisher), valid=valid)
+
+
 def test_a_stranger_is_refused_with_the_fingerprint_and_how_to_accept_it(workplace: Workplace) -> None:
     failure = refused(workplace)
     assert failure.id == "OLR-BND-003"
@@ -63,7 +70,7 @@ def test_a_stranger_is_refused_with_the_fingerprint_and_how_to_accept_it(workpla
 
 def test_trust_given_once_is_kept_and_followed(workplace: Workplace) -> None:
     accepted(workplace)
-    renew(workplace.depot, workplace.publisher, targets_of(workplace.depot))
+    resigned(workplace)
     again = opened(workplace)
     assert again.seen is not None
     accept(again, workplace.paths)
@@ -113,7 +120,7 @@ def test_a_changed_part_does_not_belong_to_the_rest(workplace: Workplace, role: 
 def test_parts_of_two_versions_are_refused(workplace: Workplace) -> None:
     """Mix and match: an older snapshot, validly signed, under the name of the newer one."""
     old = of_role(workplace, "snapshot").read_bytes()
-    renew(workplace.depot, workplace.publisher, targets_of(workplace.depot))
+    resigned(workplace)
     of_role(workplace, "snapshot").write_bytes(old)
     assert refused(workplace, trust=workplace.trust).id == "OLR-BND-012"
 
@@ -121,7 +128,7 @@ def test_parts_of_two_versions_are_refused(workplace: Workplace) -> None:
 def test_an_older_version_than_one_accepted_is_refused(workplace: Workplace) -> None:
     before = workplace.folder / "before"
     shutil.copytree(metadata(workplace), before)
-    renew(workplace.depot, workplace.publisher, targets_of(workplace.depot))
+    resigned(workplace)
     accepted(workplace)
     shutil.rmtree(metadata(workplace))
     shutil.copytree(before, metadata(workplace))
@@ -131,14 +138,24 @@ def test_an_older_version_than_one_accepted_is_refused(workplace: Workplace) -> 
 
 
 def test_an_expired_one_is_refused_until_it_is_signed_again(workplace: Workplace) -> None:
-    renew(workplace.depot, workplace.publisher, targets_of(workplace.depot), valid=timedelta(seconds=-1))
+    renew(
+        workplace.depot,
+        workplace.publisher,
+        targets_of(workplace.depot, workplace.publisher),
+        valid=timedelta(seconds=-1),
+    )
     assert refused(workplace, trust=workplace.trust).id == "OLR-BND-007"
-    renew(workplace.depot, workplace.publisher, targets_of(workplace.depot))
+    resigned(workplace)
     opened(workplace, trust=workplace.trust)
 
 
 def test_one_that_was_accepted_here_goes_on_after_its_end(workplace: Workplace) -> None:
-    renew(workplace.depot, workplace.publisher, targets_of(workplace.depot), valid=timedelta(seconds=2))
+    renew(
+        workplace.depot,
+        workplace.publisher,
+        targets_of(workplace.depot, workplace.publisher),
+        valid=timedelta(seconds=2),
+    )
     accepted(workplace)
     stamp = Path(workplace.paths.state) / "trust" / workplace.trust.removeprefix("sha256:") / "timestamp.json"
     for path in (stamp, metadata(workplace) / "timestamp.json"):
@@ -157,16 +174,16 @@ def test_new_keys_are_followed_by_those_who_trust_the_old_ones(workplace: Workpl
     accepted(workplace)
     new = rotated(workplace.folder / "keys")
     assert new.fingerprint == workplace.trust
-    renew(workplace.depot, new, targets_of(workplace.depot))
+    resigned(workplace, by=new)
     accept(opened(workplace), workplace.paths)
     assert (metadata(workplace) / "2.root.json").is_file()
 
 
 def test_the_old_keys_sign_nothing_any_more_once_new_ones_were_seen(workplace: Workplace) -> None:
     new = rotated(workplace.folder / "keys")
-    renew(workplace.depot, new, targets_of(workplace.depot))
+    resigned(workplace, by=new)
     accepted(workplace)
-    renew(workplace.depot, workplace.publisher, targets_of(workplace.depot))
+    resigned(workplace, of=new)
     (metadata(workplace) / "2.root.json").unlink()
     assert refused(workplace).id == "OLR-BND-005"
 
@@ -174,7 +191,7 @@ def test_the_old_keys_sign_nothing_any_more_once_new_ones_were_seen(workplace: W
 def test_new_keys_that_the_old_ones_did_not_sign_are_refused(workplace: Workplace) -> None:
     accepted(workplace)
     other = rotated_by_a_thief(workplace)
-    renew(workplace.depot, other, targets_of(workplace.depot))
+    resigned(workplace, by=other)
     (metadata(workplace) / "1.root.json").write_bytes(workplace.publisher.roots[0])
     assert refused(workplace).id == "OLR-BND-005"
 
@@ -262,3 +279,15 @@ def test_apt_is_told_of_the_verified_directory_alone(workplace: Workplace) -> No
 
 def test_of_a_build_with_another_key_it_knows_nothing(workplace: Workplace) -> None:
     assert opened(workplace, trust=workplace.trust).built("apps/x/image", "cd" * 32) is None
+
+
+def test_nobody_signs_again_what_somebody_else_put_there(workplace: Workplace) -> None:
+    with pytest.raises(Failure) as found:
+        targets_of(workplace.depot, publisher(workplace.folder / "others"))
+    assert found.value.id == "OLR-BND-005"
+
+
+def test_the_maker_signs_again_what_former_keys_signed(workplace: Workplace) -> None:
+    new = rotated(workplace.folder / "keys")
+    resigned(workplace, by=new, of=new)
+    opened(workplace, trust=workplace.trust)
