@@ -115,8 +115,8 @@ def cut_off(inside: Inside) -> Iterator[None]:
             made.append((chain, *rule))
         yield
     finally:
-        for rule in made:
-            iptables("-D", *rule)
+        for words in made:
+            iptables("-D", *words)
 
 
 def iptables(*words: str) -> str:
