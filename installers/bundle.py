@@ -83,7 +83,7 @@ def create(order: Order, probe: Probe, emit: Emit) -> Made:
 
     Raises OLR-BND-013 (a release without a digest), 015 (keys), 017 (output), 020 (this host cannot).
     """
-    _require_output(order.output)
+    require_output(order.output)
     site = choose(order.site, probe)
     host = this_host(probe)
     steps = component_steps(site, Platform(host.release, host.architecture))
@@ -107,7 +107,7 @@ def create(order: Order, probe: Probe, emit: Emit) -> Made:
     return _written(order, contents, wanted, signer, cache, probe, emit)
 
 
-def _require_output(output: Path) -> None:
+def require_output(output: Path) -> None:
     if output.name.endswith(PACKED):
         if output.exists():
             raise Failure("OLR-BND-017", output=output, reason="it is there already")
