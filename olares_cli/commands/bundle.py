@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from installers.core.artifacts.report import Report
     from installers.core.model.events import Emit
 
-PATH = Annotated[str, typer.Argument(metavar="PATH", help="The bundle: a directory or a .tar.zst file.")]
+PATH = Annotated[
+    str,
+    typer.Argument(
+        metavar="PATH", help="The bundle: a directory, a .tar.zst file, or the address of a directory on a web server."
+    ),
+]
 KEYS = Annotated[Path, typer.Option("--keys", metavar="DIR", help="The maker's keys; made at first use.")]
 DAYS = Annotated[int, typer.Option("--days", metavar="N", min=1, max=3650, help="How long it can be taken up.")]
 DEFAULT_KEYS = Path("/etc/olares/keys")
@@ -131,7 +136,7 @@ def rotate(session: Session, keys: KEYS = DEFAULT_KEYS, yes: Annotated[bool, YES
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).absolute())
+    return path if path.startswith(("http://", "https://")) else str(Path(path).absolute())
 
 
 def _fingerprint(session: Session, fingerprint: str) -> int:

@@ -12,6 +12,8 @@ from installers import bundle
 from installers.core.artifacts.depot.contents import Contents
 from installers.core.artifacts.depot.open import examine, nothing
 from installers.core.artifacts.depot.pack import pack
+from installers.core.artifacts.depot.publish import VALID
+from installers.core.errors import Failure
 from installers.site import Paths
 from tests.unit.core.artifacts.depot.conftest import CONTENTS, Workplace, workplace
 from tests.unit.olares_cli.conftest import Run
@@ -72,7 +74,7 @@ def test_a_bundle_of_one_s_own_is_signed_again(workplace: Workplace, packed: boo
         place = workplace.folder / "olares.tar.zst"
         pack(workplace.depot, place, nothing)
     before = examine(str(place), workplace.paths, trust=workplace.trust)
-    bundle.sign_again(place, workplace.folder / "keys", 2 * bundle.VALID, nothing)
+    bundle.sign_again(place, workplace.folder / "keys", 2 * VALID, nothing)
     after = examine(str(place), workplace.paths, trust=workplace.trust)
     assert after.expires > before.expires
     assert after.targets == before.targets
@@ -89,7 +91,7 @@ def test_nothing_is_written_over(tmp_path: Path, name: str, made: str) -> None:
     elif made == "full":
         output.mkdir()
         (output / "precious").write_text("x")
-    with pytest.raises(bundle.Failure) as found:
+    with pytest.raises(Failure) as found:
         bundle.require_output(output)
     assert found.value.id == "OLR-BND-017"
 

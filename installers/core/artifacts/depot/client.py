@@ -13,7 +13,8 @@ from tuf.ngclient.fetcher import FetcherInterface
 
 from installers.core.artifacts.depot.contents import Target, is_safe
 from installers.core.artifacts.depot.trust import fingerprint
-from installers.core.artifacts.fetch import BROKEN, HttpLine
+from installers.core.artifacts.fetch import BROKEN
+from installers.core.artifacts.fetch.line import Line
 from installers.core.errors import Failure
 
 LIMIT = 8 << 20
@@ -42,7 +43,7 @@ class FileFetcher(FetcherInterface):
 class HttpFetcher(FetcherInterface):
     """Metadata from a web server, over the fetcher's own line: its proxies, its patience."""
 
-    def __init__(self, line: HttpLine) -> None:
+    def __init__(self, line: Line) -> None:
         self._line = line
 
     def _fetch(self, url: str) -> Iterator[bytes]:
@@ -53,12 +54,13 @@ class HttpFetcher(FetcherInterface):
                 yield chunk
 
 
-def first_root(fetcher: FetcherInterface, base: str, *, place: str) -> bytes:
-    """The root a depot's chain begins with. ``OLR-BND-002`` where there is none."""
+def document(fetcher: FetcherInterface, url: str, *, place: str) -> bytes:
+    """One metadata file as it is there, unverified. ``OLR-BND-002`` where there is none, 018 when it is not reached."""
     try:
-        return fetcher.download_bytes(f"{base}1.root.json", LIMIT)
+        return fetcher.download_bytes(url, LIMIT)
     except exceptions.DownloadHTTPError as error:
-        raise Failure("OLR-BND-002", place=place, reason="it has no metadata/1.root.json") from error
+        reason = f"it has no metadata/{url.rpartition('/')[2]}"
+        raise Failure("OLR-BND-002", place=place, reason=reason) from error
     except (exceptions.DownloadError, *BROKEN) as error:
         raise Failure("OLR-BND-018", place=place, reason=error) from error
 

@@ -10,10 +10,11 @@ import hashlib
 import json
 import stat as stat_
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from installers.core.artifacts.cache import Cache, digest, slug
@@ -36,9 +37,13 @@ from installers.core.facts.artifacts import Built, parse_built
 from installers.core.facts.packages import Repository
 from installers.site import Paths
 
+if TYPE_CHECKING:
+    from tuf.ngclient.fetcher import FetcherInterface
+
 _MARGIN = 64 << 20
 _SMALL = (f"{LEDGER}/", f"{APT}/Packages", f"{APT}/Release")
 _PREFIX = "depot:/"
+PREFIXES = ("http://", "https://")
 
 
 def nothing(done: int, total: int, unit: str, text: str = "") -> None:
@@ -107,16 +112,31 @@ def open_depot(place: str, paths: Paths, host: For, *, trust: str = "", report: 
 
 
 def examine(place: str, paths: Paths, *, trust: str = "") -> Depot:
-    """A depot's signatures and what it says of itself; its files are not looked at and nothing is written."""
+    """A depot's signatures and what it says of itself; its files are not looked at and nothing is written.
+
+    ``place`` may be the address of one on a web server.
+    """
+    given, state = parse_fingerprint(trust) if trust else "", Path(paths.state)
+    if place.startswith(PREFIXES):
+        return _verified_over_http(place, given, state)
     cache = Cache(Path(paths.cache), Path(paths.built))
     with _head(place, cache) as head:
-        return _verified(place, head, parse_fingerprint(trust) if trust else "", Path(paths.state), cache)
+        return _verified(place, head, given, state, cache)
 
 
 def claimed(place: str, paths: Paths) -> str:
     """The fingerprint of the publisher a depot says it is of: to be asked about, not to be believed."""
+    from installers.core.artifacts.depot import client
+    from installers.core.artifacts.depot.remote import reached
+
+    if place.startswith(PREFIXES):
+        with reached(place) as remote:
+            fetcher = client.HttpFetcher(remote.line)
+            return fingerprint(client.document(fetcher, f"{remote.metadata}1.root.json", place=place))
     with _head(place, Cache(Path(paths.cache), Path(paths.built))) as head:
-        return fingerprint(_bytes(head / METADATA / "1.root.json"))
+        return fingerprint(
+            client.document(client.FileFetcher(head / METADATA, _PREFIX), f"{_PREFIX}1.root.json", place=place)
+        )
 
 
 def accept(depot: Depot, paths: Paths) -> None:
@@ -155,31 +175,63 @@ def _head(place: str, cache: Cache) -> Iterator[Path]:
 
 
 def _verified(place: str, head: Path, given: str, state: Path, cache: Cache) -> Depot:
+    from installers.core.artifacts.depot.client import FileFetcher
+
+    fetcher = FileFetcher(head / METADATA, _PREFIX)
+    checked = _signatures(place, fetcher, _PREFIX, given, state)
+    contents = _contents(checked, lambda target: _checked(head / target.path, target, place=place), place=place)
+    own = cache.root / "bundles" / hashlib.sha256(checked.stamp).hexdigest()[:32]
+    folders = {own: Path(_remembered(own).get("folder", own)), Path(place): head}
+    return checked.depot(place, folders.get(head, own), own, contents)
+
+
+def _verified_over_http(place: str, given: str, state: Path) -> Depot:
+    from installers.core.artifacts.depot.client import HttpFetcher
+    from installers.core.artifacts.depot.remote import reached
+
+    with reached(place) as remote:
+        checked = _signatures(place, HttpFetcher(remote.line), remote.metadata, given, state)
+        contents = _contents(checked, remote.read, place=place)
+    # Nothing of it lies here.
+    return checked.depot(place, Path("/nonexistent"), Path("/nonexistent"), contents)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """Metadata that is right: who signed what, and what was seen for it."""
+
+    publisher: str
+    stamp: bytes
+    targets: Mapping[str, Target]
+    seen: Mapping[str, str] | None
+
+    def depot(self, place: str, folder: Path, own: Path, contents: Contents) -> Depot:
+        expires = str(json.loads(self.stamp)["signed"]["expires"])
+        return Depot(place, folder, own, self.publisher, contents, self.targets, expires, self.seen)
+
+
+def _signatures(place: str, fetcher: FetcherInterface, base: str, given: str, state: Path) -> _Checked:
     from installers.core.artifacts.depot import client
 
     trust = Trust(state / "trust")
-    fetcher, base = client.FileFetcher(head / METADATA, _PREFIX), _PREFIX
-    root = client.first_root(fetcher, base, place=place)
+    root = client.document(fetcher, f"{base}1.root.json", place=place)
     publisher = fingerprint(root)
     trust.require(publisher, given=given, place=place)
-    stamp = _bytes(head / METADATA / "timestamp.json")
-    kept = trust.of(publisher)
-    seen: Mapping[str, str] | None = None
-    if stamp and stamp == _bytes(kept / "timestamp.json"):
+    stamp, kept = client.document(fetcher, f"{base}timestamp.json", place=place), trust.of(publisher)
+    if stamp == _bytes(kept / "timestamp.json"):
         # The very one accepted here before: what was verified then is in a place only root can write.
-        targets = client.kept_targets(kept, place=place)
-    else:
-        with tempfile.TemporaryDirectory(prefix="olares-trust-") as scratch:
-            work = trust.copy(publisher, Path(scratch))
-            targets = client.targets(fetcher, base, root=root, kept=work, place=place)
-            seen = seen_in(work)
-    if FILE not in targets:
+        return _Checked(publisher, stamp, client.kept_targets(kept, place=place), None)
+    with tempfile.TemporaryDirectory(prefix="olares-trust-") as scratch:
+        work = trust.copy(publisher, Path(scratch))
+        targets = client.targets(fetcher, base, root=root, kept=work, place=place)
+        seen = seen_in(work)
+    return _Checked(publisher, seen["timestamp.json"].encode(), targets, seen)
+
+
+def _contents(checked: _Checked, read: Callable[[Target], bytes], *, place: str) -> Contents:
+    if FILE not in checked.targets:
         raise Failure("OLR-BND-010", place=place, missing=FILE, count=1)
-    contents = parse_contents(_checked(head / FILE, targets[FILE], place=place), place=place)
-    own = cache.root / "bundles" / hashlib.sha256(stamp).hexdigest()[:32]
-    folders = {own: Path(_remembered(own).get("folder", own)), Path(place): head}
-    expires = str(json.loads(stamp)["signed"]["expires"])
-    return Depot(place, folders.get(head, own), own, publisher, contents, targets, expires, seen)
+    return parse_contents(read(checked.targets[FILE]), place=place)
 
 
 def _lay(depot: Depot, head: Path, cache: Cache, report: Report) -> None:
@@ -230,6 +282,11 @@ def _copy_small(head: Path, to: Path, target: Target, *, place: str) -> None:
 
 def check_files(depot: Depot, report: Report) -> None:
     """Compare every file with its digest, reading all of it; nothing is written. OLR-BND-002, 008, 009, 010."""
+    if depot.place.startswith(PREFIXES):
+        from installers.core.artifacts.depot.remote import check_all
+
+        check_all(depot.place, depot.targets.values(), report)
+        return
     if Path(depot.place).is_file():
         from installers.core.artifacts.depot.unpack import check
 
