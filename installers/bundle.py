@@ -28,6 +28,7 @@ from installers.core.artifacts.disk import remove, sync_tree
 from installers.core.artifacts.index import Pinned
 from installers.core.artifacts.recipes import ROOT, Planned
 from installers.core.artifacts.report import Listener, Report, told
+from installers.core.component.load import Component
 from installers.core.component.steps import TOOLS
 from installers.core.component.values import Platform
 from installers.core.errors import Failure
@@ -70,7 +71,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class Wanted:
     """What the components of a site want from outside."""
 
     fetched: tuple[Pinned, ...]
@@ -87,7 +88,7 @@ def create(order: Order, probe: Probe, emit: Emit) -> Made:
     site = choose(order.site, probe)
     host = this_host(probe)
     steps = component_steps(site, Platform(host.release, host.architecture))
-    wanted = _wanted(steps)
+    wanted = wanted_of(steps, components(site))
     if host.family != "debian" and (wanted.built or wanted.packages):
         raise Failure("OLR-BND-020", reason=f"it is {host.family or 'an unknown system'}, not Debian")
     signer = publisher(order.keys)
@@ -117,17 +118,21 @@ def require_output(output: Path) -> None:
         raise Failure("OLR-BND-017", output=output, reason=f"there is no {output.absolute().parent}")
 
 
-def _wanted(steps: Sequence[Step]) -> _Wanted:
+def wanted_of(steps: Sequence[Step], chosen: Sequence[Component]) -> Wanted:
+    """What such an installation takes from outside; ``OLR-BND-013`` for what cannot go into a bundle."""
     fetched = tuple(step.resource.pin for step in steps if isinstance(step.resource, Fetched))
     built = tuple(step.resource.planned for step in steps if isinstance(step.resource, Built))
     packages = (step.resource.names for step in steps if isinstance(step.resource, Packages))
     names = tuple(dict.fromkeys(name for row in packages for name in row))
-    if unknown := [f"{pin.name} {pin.version}" for pin in fetched if not pin.file.sha256]:
+    unknown = [f"{pin.name} {pin.version}" for pin in fetched if not pin.file.sha256]
+    # Images of registries: no digest of one is known, and nothing here fetches one.
+    unknown += [image for one in chosen for image in one.edition.references.values()]
+    if unknown:
         raise Failure("OLR-BND-013", releases=", ".join(unknown))
-    return _Wanted(fetched, built, names)
+    return Wanted(fetched, built, names)
 
 
-def _fill(wanted: _Wanted, site: Site, cache: Cache, emit: Emit) -> None:
+def _fill(wanted: Wanted, site: Site, cache: Cache, emit: Emit) -> None:
     """Bring into the cache what it lacks, by the workers an installation uses."""
     where = (f"--cache={site.paths.cache}", f"--state={site.paths.state}")
     for pin in wanted.fetched:
@@ -166,7 +171,7 @@ def _is_built(planned: Planned, cache: Cache) -> bool:
 def _written(
     order: Order,
     contents: Contents,
-    wanted: _Wanted,
+    wanted: Wanted,
     signer: Publisher,
     cache: Cache,
     probe: Probe,
@@ -206,7 +211,7 @@ def _written(
     return Made(order.output, contents, signer.fingerprint, files, size)
 
 
-def _lay(wanted: _Wanted, stage: Path, cache: Cache, put: Callable[[Path, Path], object]) -> None:
+def _lay(wanted: Wanted, stage: Path, cache: Cache, put: Callable[[Path, Path], object]) -> None:
     """What the cache holds, under the same names, with the ledger's rows beside it."""
     rows = [record for one in wanted.built if (record := cache.recorded(one.name, one.key))]
     entries = [pin.entry for pin in wanted.fetched]
