@@ -270,7 +270,7 @@ def _lists(probe: Probe) -> Output:
 
 def _repository_lists(probe: Probe, repository: Repository) -> Output:
     """Have apt read a repository once; it never changes, so what apt read of it holds."""
-    if any(name.endswith("_Release") for name in probe.listdir(repository.lists)):
+    if any("_Packages" in name for name in probe.listdir(repository.lists)):
         return Output(0, "", "")
     return probe.query(Query("apt-lists", ("update", *repository.options)))
 

@@ -91,7 +91,9 @@ class Depot:
         packages, release = self.targets.get(f"{APT}/Packages"), self.targets.get(f"{APT}/Release")
         if packages is None or release is None:
             return None
-        lists = str(self.own.parents[1] / "apt/flat" / self.id)
+        # apt names its lists by the place they came from: another place, other lists.
+        place = hashlib.sha256(f"{self.id} {self.folder}".encode()).hexdigest()[:32]
+        lists = str(self.own.parents[1] / "apt/flat" / place)
         sources = str(self.own / "sources.list")
         return Repository(str(self.folder / APT), sources, lists, packages.sha256, release.sha256)
 

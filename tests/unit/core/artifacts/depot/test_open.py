@@ -277,6 +277,18 @@ def test_apt_is_told_of_the_verified_directory_alone(workplace: Workplace) -> No
     assert repository.packages == depot.targets["apt/Packages"].sha256
 
 
+def test_another_place_of_the_same_depot_has_lists_of_its_own(workplace: Workplace) -> None:
+    """apt names lists by where they came from; those of the old mount point would be no lists at all."""
+    here = accepted(workplace).repository()
+    moved = workplace.folder / "mounted elsewhere"
+    workplace.depot.rename(moved)
+    there = open_depot(str(moved), workplace.paths, HOST).repository()
+    assert here is not None
+    assert there is not None
+    assert here.lists != there.lists
+    assert "mounted%20elsewhere" in Path(there.sources).read_text()
+
+
 def test_of_a_build_with_another_key_it_knows_nothing(workplace: Workplace) -> None:
     assert opened(workplace, trust=workplace.trust).built("apps/x/image", "cd" * 32) is None
 
