@@ -33,6 +33,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
             "sudo olares-cli install --yes              # asks nothing",
             "sudo olares-cli install --plan plan.json   # exactly this plan, or nothing",
             "sudo olares-cli install --phase platform",
+            "sudo olares-cli install --source bundle:/media/stick/olares.tar.zst --trust sha256:FINGERPRINT",
         ),
     )(command(install))
 

@@ -118,7 +118,8 @@ class TakeFromDepot(BaseAction):
 
     @property
     def target(self) -> str:
-        return f"{self.cache}/{self.files[0][1]}" if len(self.files) == 1 else f"{self.cache}: {self.name}"
+        # A fetched file, or the folder of a build: both are two names deep below the cache.
+        return "/".join((self.cache, *self.files[0][1].split("/")[:2]))
 
     def describe(self) -> str:
         return f"take {self.name} from {self.folder}"

@@ -15,6 +15,8 @@ from installers.core.artifacts.depot.pack import pack
 from installers.core.artifacts.depot.publish import VALID
 from installers.core.errors import Failure
 from installers.site import Paths
+from olares_cli.session import Session
+from olares_cli.ui.telling import Telling
 from tests.unit.core.artifacts.depot.conftest import CONTENTS, Workplace, workplace
 from tests.unit.olares_cli.conftest import Run
 
@@ -112,3 +114,18 @@ def test_what_the_maker_reads_at_the_end_is_the_fingerprint_to_hand_on(
 
 def test_the_paths_of_the_tests_are_their_own(workplace: Workplace) -> None:
     assert workplace.paths.state != Paths().state
+
+
+def test_what_takes_long_says_so_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    now = iter([0.0, 1.0, 4.9, 5.0, 6.0, 10.5])
+    telling = Telling(Session(), clock=lambda: next(now))
+    for done in range(1, 7):
+        telling(done << 20, 100 << 20, "bytes", "unpacking")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "unpacking" in lines[0]
+
+
+def test_what_is_short_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    Telling(Session(), clock=lambda: 1.0)(1, 1, "bytes")
+    assert capsys.readouterr().err == ""

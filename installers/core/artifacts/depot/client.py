@@ -104,11 +104,12 @@ def targets(fetcher: FetcherInterface, base: str, *, root: bytes, kept: Path, pl
 def kept_targets(kept: Path, *, place: str) -> dict[str, Target]:
     """The targets in what was kept of a verified depot."""
     rows = json.loads((kept / "targets.json").read_bytes())["signed"]["targets"]
-    found = {path: Target(path, row["hashes"]["sha256"], row["length"]) for path, row in rows.items()}
-    for path in found:
+    for path, row in rows.items():
         if not is_safe(path):
             raise Failure("OLR-BND-008", place=place, member=path, reason="it has no place in a depot")
-    return found
+        if "sha256" not in row["hashes"]:
+            raise Failure("OLR-BND-002", place=place, reason=f"it lists {path} without a sha256")
+    return {path: Target(path, row["hashes"]["sha256"], row["length"]) for path, row in rows.items()}
 
 
 def _version(path: Path) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tuf.api.metadata import TargetFile
 
 from installers.core.artifacts.depot.contents import For
 from installers.core.artifacts.depot.keys import Publisher, publisher, rotated
@@ -235,6 +236,23 @@ def test_contents_that_were_changed_are_refused(workplace: Workplace) -> None:
     path = workplace.depot / "contents.json"
     path.write_bytes(path.read_bytes().replace(b"amd64", b"arm64"))
     assert refused(workplace, trust=workplace.trust).id == "OLR-BND-009"
+
+
+@pytest.mark.parametrize(
+    ("path", "hashes", "id"),
+    [
+        ("../../etc/passwd", {"sha256": "0" * 64}, "OLR-BND-008"),
+        ("/etc/passwd", {"sha256": "0" * 64}, "OLR-BND-008"),
+        ("notes/x", {"sha256": "0" * 64}, "OLR-BND-008"),
+        ("fetched/x", {"sha512": "0" * 128}, "OLR-BND-002"),
+    ],
+)
+def test_what_a_maker_signs_is_not_believed_to_be_harmless(
+    workplace: Workplace, path: str, hashes: dict[str, str], id: str
+) -> None:
+    targets = targets_of(workplace.depot, workplace.publisher) | {path: TargetFile(1, hashes, path)}
+    renew(workplace.depot, workplace.publisher, targets)
+    assert refused(workplace, trust=workplace.trust).id == id
 
 
 def test_no_such_place(workplace: Workplace) -> None:
