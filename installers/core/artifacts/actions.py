@@ -130,8 +130,8 @@ class TakeFromDepot(BaseAction):
     def execute(self, host: Host) -> Outcome:
         where = (f"--cache={self.cache}", f"--state={self.state}")
         rows = [(f"{self.folder}/{path}", entry, sha256, size) for path, entry, sha256, size in self.files]
-        work = json.dumps({"files": rows, "record": self.record})
-        _work(host, "take", self.name, work, *where, timeout=FETCH_TIMEOUT)
+        wanted = json.dumps({"files": rows, "record": self.record})
+        _work(host, "take", self.name, wanted, *where, timeout=FETCH_TIMEOUT)
         return DONE
 
 

@@ -89,7 +89,8 @@ class Repository:
         return (
             *(f"-oDir::Etc::sourcelist={self.sources}", "-oDir::Etc::sourceparts=/dev/null"),
             *("-oDir::Etc::preferences=/dev/null", "-oDir::Etc::preferencesparts=/dev/null"),
-            f"-oDir::State::Lists={self.lists}",
+            # The host's own choice of a release names one that is not here.
+            *("-oAPT::Default-Release=", f"-oDir::State::Lists={self.lists}"),
         )
 
     def wrong(self, probe: Probe) -> str:

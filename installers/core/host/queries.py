@@ -55,7 +55,7 @@ _APT_DIRS = (
     *("-oDir::State::Lists=", "-oDir::Etc::SourceList=", "-oDir::Etc::SourceParts=", "-oDir::Etc::sourcelist="),
     *("-oDir::Etc::sourceparts=", "-oDir::State::status=", "-oAPT::Get::List-Cleanup="),
     *("-oDir::Cache::pkgcache=", "-oDir::Cache::srcpkgcache="),
-    *("-oDir::Etc::preferences=", "-oDir::Etc::preferencesparts="),
+    *("-oDir::Etc::preferences=", "-oDir::Etc::preferencesparts=", "-oAPT::Default-Release="),
 )
 
 QUERIES: Mapping[str, Row] = {
@@ -87,7 +87,7 @@ QUERIES: Mapping[str, Row] = {
         lead=(*_NO_CACHE, "-q", "-oAcquire::Retries=3", "-oAPT::Update::Error-Mode=any", "-oDir::State=/"),
         options=(
             *("-oDir::State::Lists=", "-oDir::Etc::sourcelist=", "-oDir::Etc::sourceparts="),
-            *("-oDir::Etc::preferences=", "-oDir::Etc::preferencesparts="),
+            *("-oDir::Etc::preferences=", "-oDir::Etc::preferencesparts=", "-oAPT::Default-Release="),
         ),
         required="-oDir::State::Lists=",
         env={"DEBIAN_FRONTEND": "noninteractive"},

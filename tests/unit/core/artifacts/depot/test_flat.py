@@ -97,5 +97,6 @@ def test_the_system_s_sources_and_pins_play_no_part() -> None:
         "-oDir::Etc::sourceparts",
         "-oDir::Etc::preferences",
         "-oDir::Etc::preferencesparts",
+        "-oAPT::Default-Release",
         "-oDir::State::Lists",
     }
