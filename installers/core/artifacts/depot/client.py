@@ -11,14 +11,11 @@ from tuf.api import exceptions
 from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 
-from installers.core.artifacts.depot.contents import Target, is_safe
-from installers.core.artifacts.depot.trust import fingerprint
+from installers.core.artifacts.depot.contents import LIMIT, Target
+from installers.core.artifacts.depot.trust import fingerprint, kept_targets
 from installers.core.artifacts.fetch import BROKEN
 from installers.core.artifacts.fetch.line import Line
 from installers.core.errors import Failure
-
-LIMIT = 8 << 20
-"""Bytes a metadata file may have; one of a thousand targets has 200 KiB."""
 
 _CHUNK = 1 << 16
 
@@ -99,17 +96,6 @@ def targets(fetcher: FetcherInterface, base: str, *, root: bytes, kept: Path, pl
     except exceptions.RepositoryError as error:
         raise Failure("OLR-BND-012", place=place, reason=error) from error
     return kept_targets(kept, place=place)
-
-
-def kept_targets(kept: Path, *, place: str) -> dict[str, Target]:
-    """The targets in what was kept of a verified depot."""
-    rows = json.loads((kept / "targets.json").read_bytes())["signed"]["targets"]
-    for path, row in rows.items():
-        if not is_safe(path):
-            raise Failure("OLR-BND-008", place=place, member=path, reason="it has no place in a depot")
-        if "sha256" not in row["hashes"]:
-            raise Failure("OLR-BND-002", place=place, reason=f"it lists {path} without a sha256")
-    return {path: Target(path, row["hashes"]["sha256"], row["length"]) for path, row in rows.items()}
 
 
 def _version(path: Path) -> int:

@@ -12,6 +12,9 @@ from installers.core.errors import Failure
 FILE = "contents.json"
 METADATA = "metadata"
 FETCHED, BUILT, LEDGER, APT = "fetched", "built", "ledger", "apt"
+LIMIT = 8 << 20
+"""Bytes a metadata file may have; one of a thousand targets has 200 KiB."""
+
 FORMAT = 1
 """Raised when an older program could not read a newer depot."""
 

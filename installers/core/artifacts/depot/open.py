@@ -22,6 +22,7 @@ from installers.core.artifacts.depot.contents import (
     APT,
     FILE,
     LEDGER,
+    LIMIT,
     METADATA,
     Contents,
     For,
@@ -29,7 +30,7 @@ from installers.core.artifacts.depot.contents import (
     parse_contents,
     require_match,
 )
-from installers.core.artifacts.depot.trust import Trust, fingerprint, parse_fingerprint, seen_in
+from installers.core.artifacts.depot.trust import Trust, fingerprint, kept_targets, parse_fingerprint, seen_in
 from installers.core.artifacts.disk import remove, write_whole
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
@@ -128,17 +129,15 @@ def examine(place: str, paths: Paths, *, trust: str = "") -> Depot:
 
 def claimed(place: str, paths: Paths) -> str:
     """The fingerprint of the publisher a depot says it is of: to be asked about, not to be believed."""
-    from installers.core.artifacts.depot import client
-    from installers.core.artifacts.depot.remote import reached
-
     if place.startswith(PREFIXES):
+        from installers.core.artifacts.depot import client
+        from installers.core.artifacts.depot.remote import reached
+
         with reached(place) as remote:
             fetcher = client.HttpFetcher(remote.line)
             return fingerprint(client.document(fetcher, f"{remote.metadata}1.root.json", place=place))
     with _head(place, Cache(Path(paths.cache), Path(paths.built))) as head:
-        return fingerprint(
-            client.document(client.FileFetcher(head / METADATA, _PREFIX), f"{_PREFIX}1.root.json", place=place)
-        )
+        return fingerprint(_document(head, "1.root.json", place=place))
 
 
 def accept(depot: Depot, paths: Paths) -> None:
@@ -177,10 +176,12 @@ def _head(place: str, cache: Cache) -> Iterator[Path]:
 
 
 def _verified(place: str, head: Path, given: str, state: Path, cache: Cache) -> Depot:
-    from installers.core.artifacts.depot.client import FileFetcher
+    def fetcher() -> tuple[FetcherInterface, str]:
+        from installers.core.artifacts.depot.client import FileFetcher
 
-    fetcher = FileFetcher(head / METADATA, _PREFIX)
-    checked = _signatures(place, fetcher, _PREFIX, given, state)
+        return FileFetcher(head / METADATA, _PREFIX), _PREFIX
+
+    checked = _signatures(place, lambda name: _document(head, name, place=place), fetcher, given, state)
     contents = _contents(checked, lambda target: _checked(head / target.path, target, place=place), place=place)
     own = cache.root / "bundles" / hashlib.sha256(checked.stamp).hexdigest()[:32]
     folders = {own: Path(_remembered(own).get("folder", own)), Path(place): head}
@@ -188,11 +189,16 @@ def _verified(place: str, head: Path, given: str, state: Path, cache: Cache) -> 
 
 
 def _verified_over_http(place: str, given: str, state: Path) -> Depot:
-    from installers.core.artifacts.depot.client import HttpFetcher
+    from installers.core.artifacts.depot.client import HttpFetcher, document
     from installers.core.artifacts.depot.remote import reached
 
     with reached(place) as remote:
-        checked = _signatures(place, HttpFetcher(remote.line), remote.metadata, given, state)
+        fetcher, base = HttpFetcher(remote.line), remote.metadata
+
+        def read(name: str) -> bytes:
+            return document(fetcher, f"{base}{name}", place=place)
+
+        checked = _signatures(place, read, lambda: (fetcher, base), given, state)
         contents = _contents(checked, remote.read, place=place)
     # Nothing of it lies here.
     return checked.depot(place, Path("/nonexistent"), Path("/nonexistent"), contents)
@@ -212,22 +218,37 @@ class _Checked:
         return Depot(place, folder, own, self.publisher, contents, self.targets, expires, self.seen)
 
 
-def _signatures(place: str, fetcher: FetcherInterface, base: str, given: str, state: Path) -> _Checked:
-    from installers.core.artifacts.depot import client
-
+def _signatures(
+    place: str,
+    read: Callable[[str], bytes],
+    fetcher: Callable[[], tuple[FetcherInterface, str]],
+    given: str,
+    state: Path,
+) -> _Checked:
     trust = Trust(state / "trust")
-    root = client.document(fetcher, f"{base}1.root.json", place=place)
+    root = read("1.root.json")
     publisher = fingerprint(root)
     trust.require(publisher, given=given, place=place)
-    stamp, kept = client.document(fetcher, f"{base}timestamp.json", place=place), trust.of(publisher)
+    stamp, kept = read("timestamp.json"), trust.of(publisher)
     if stamp == _bytes(kept / "timestamp.json"):
         # The very one accepted here before: what was verified then is in a place only root can write.
-        return _Checked(publisher, stamp, client.kept_targets(kept, place=place), None)
+        return _Checked(publisher, stamp, kept_targets(kept, place=place), None)
+    from installers.core.artifacts.depot import client
+
     with tempfile.TemporaryDirectory(prefix="olares-trust-") as scratch:
         work = trust.copy(publisher, Path(scratch))
-        targets = client.targets(fetcher, base, root=root, kept=work, place=place)
+        source, base = fetcher()
+        targets = client.targets(source, base, root=root, kept=work, place=place)
         seen = seen_in(work)
     return _Checked(publisher, seen["timestamp.json"].encode(), targets, seen)
+
+
+def _document(head: Path, name: str, *, place: str) -> bytes:
+    """One metadata file as it is there, unverified. ``OLR-BND-002`` where there is none, or one without end."""
+    path = head / METADATA / name
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > LIMIT:
+        raise Failure("OLR-BND-002", place=place, reason=f"it has no {METADATA}/{name} that could be one")
+    return path.read_bytes()
 
 
 def _contents(checked: _Checked, read: Callable[[Target], bytes], *, place: str) -> Contents:

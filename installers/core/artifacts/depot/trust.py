@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from installers.core.artifacts.depot.contents import Target, is_safe
 from installers.core.artifacts.disk import write_whole
 from installers.core.errors import Failure
 
@@ -67,3 +69,14 @@ def seen_in(folder: Path) -> dict[str, str]:
     """What a verification left in its directory, in the order to keep it."""
     roots = sorted(f"{_HISTORY}/{path.name}" for path in (folder / _HISTORY).iterdir())
     return {name: (folder / name).read_text() for name in (*roots, *_PARTS)}
+
+
+def kept_targets(kept: Path, *, place: str) -> dict[str, Target]:
+    """The targets in what was kept of a verified depot."""
+    rows = json.loads((kept / "targets.json").read_bytes())["signed"]["targets"]
+    for path, row in rows.items():
+        if not is_safe(path):
+            raise Failure("OLR-BND-008", place=place, member=path, reason="it has no place in a depot")
+        if "sha256" not in row["hashes"]:
+            raise Failure("OLR-BND-002", place=place, reason=f"it lists {path} without a sha256")
+    return {path: Target(path, row["hashes"]["sha256"], row["length"]) for path, row in rows.items()}

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from installers.core.artifacts.depot.client import LIMIT
-from installers.core.artifacts.depot.contents import FILE, METADATA, Target
+from installers.core.artifacts.depot.contents import FILE, LIMIT, METADATA, Target
 from installers.core.artifacts.depot.pack import BROKEN, opened
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure

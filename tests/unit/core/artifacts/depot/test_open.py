@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -253,6 +255,21 @@ def test_what_a_maker_signs_is_not_believed_to_be_harmless(
     targets = targets_of(workplace.depot, workplace.publisher) | {path: TargetFile(1, hashes, path)}
     renew(workplace.depot, workplace.publisher, targets)
     assert refused(workplace, trust=workplace.trust).id == id
+
+
+@pytest.mark.processes
+def test_an_accepted_one_is_opened_without_the_libraries_that_verify(workplace: Workplace) -> None:
+    """`status` must stay quick, and works where an update broke them."""
+    accepted(workplace)
+    program = (
+        "import sys; from installers.core.artifacts.depot.contents import For;"
+        "from installers.core.artifacts.depot.open import open_depot; from installers.site import Paths;"
+        f"p = Paths(state={workplace.paths.state!r}, cache={workplace.paths.cache!r});"
+        f"open_depot({str(workplace.depot)!r}, p, For('debian', 'bookworm', 'amd64'));"
+        "print(sorted({'tuf', 'cryptography', 'urllib3', 'securesystemslib'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_no_such_place(workplace: Workplace) -> None:

@@ -22,10 +22,15 @@ class Silent(http.server.SimpleHTTPRequestHandler):
         return
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A reader that hangs up in the middle is what some of these tests are about."""
+
+
 @pytest.fixture
 def address(workplace: Workplace) -> Iterator[str]:
     handler = functools.partial(Silent, directory=str(workplace.depot))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
