@@ -131,8 +131,8 @@ class Status:
 
 def plan(options: Options, probe: Probe | None = None) -> InstallPlan:
     """What an install would do. Writes nothing outside the cache."""
-    probe = probe or _local(options.site)
-    site, depot = _opened(options, probe)
+    site, depot = _opened(options, probe or LocalProbe())
+    probe = probe or _local(site)
     found = make_plan(_steps(options, site, probe, depot), probe, engine.past(site.paths.journal))
     return InstallPlan(found, _substitutes(components(site)), site, left_out(site))
 
@@ -161,7 +161,8 @@ def install(
     _require_source(steps, probe)
     if depot is not None:
         accept(depot, paths)
-    return engine.install(_bench(options, emit), steps, verb=verb, saved=saved_plan)
+    # A bundle decides the engine, and that decides whose cluster is asked.
+    return engine.install(_bench(replace(options, site=site), emit), steps, verb=verb, saved=saved_plan)
 
 
 def resume(options: Options, *, emit: Emit) -> Result:
