@@ -21,12 +21,15 @@ from installers.choice import (
     source_text,
 )
 from installers.core.artifacts.actions import ACTIONS as ARTIFACT_ACTIONS
+from installers.core.artifacts.depot.open import Depot, accept, nothing
 from installers.core.artifacts.index import Registry
 from installers.core.artifacts.releases import require_reach
+from installers.core.artifacts.report import Report
 from installers.core.component.codec import ActionCodec
 from installers.core.component.load import Component
 from installers.core.component.manifest import Substitute
 from installers.core.component.steps import ARTIFACTS, Wanted, build_steps
+from installers.core.component.supply import out_of
 from installers.core.component.values import Platform
 from installers.core.engine import run as engine
 from installers.core.engine.plan import Plan, Planned, make_plan
@@ -41,6 +44,7 @@ from installers.core.model import Blocked, Change, Deferred, Fact, Kept, Probe, 
 from installers.core.model.events import Emit
 from installers.core.resources.artifacts import Fetched
 from installers.core.resources.files import File
+from installers.opening import opened
 from installers.phases import PHASES, phase_of
 from installers.precheck.check import CheckResult
 from installers.precheck.run import precheck as run_checks
@@ -58,7 +62,8 @@ SELF = "installation"
 class Options:
     """What one call asks for. Empty ``phases`` means all. ``stop`` is set by whoever handles the interrupt.
 
-    ``request``: the same in the caller's own words, which ``cut_off`` gives back.
+    ``request``: the same in the caller's own words, which ``cut_off`` gives back. ``trust``: the fingerprint
+    of a bundle's publisher, "" for one accepted before; ``report``: told how far a bundle is unpacked.
     """
 
     site: Site
@@ -66,6 +71,8 @@ class Options:
     skip_phases: tuple[str, ...] = ()
     stop: threading.Event = field(default_factory=threading.Event)
     request: str = ""
+    trust: str = ""
+    report: Report = nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +131,16 @@ class Status:
 
 def plan(options: Options, probe: Probe | None = None) -> InstallPlan:
     """What an install would do. Writes nothing outside the cache."""
-    probe = probe or _local(options.site)
-    site = resolve(options.site, probe)
-    found = make_plan(_steps(options, site, probe), probe, engine.past(site.paths.journal))
+    site, depot = _opened(options, probe or LocalProbe())
+    probe = probe or _local(site)
+    found = make_plan(_steps(options, site, probe, depot), probe, engine.past(site.paths.journal))
     return InstallPlan(found, _substitutes(components(site)), site, left_out(site))
 
 
 def precheck(options: Options, probe: Probe) -> tuple[CheckResult, ...]:
     """Every check of whether this host can be installed on, all at once. Writes nothing."""
-    results = run_checks(choose(options.site, probe), probe)
+    site, _ = opened(options.site, probe, trust=options.trust, report=options.report)
+    results = run_checks(choose(site, probe), probe)
     if not engine.unfinished(options.site.paths.journal):
         return results
     # A run of ours that was cut off inside dpkg is what the next one takes up first: nothing to forbid it for.
@@ -147,11 +155,14 @@ def install(
     probe = LocalProbe()
     paths = options.site.paths
     engine.claim_installation(INSTALLATION, paths.state)
-    site = resolve(options.site, probe)
+    site, depot = _opened(options, probe)
     _require_host(site, probe)
-    steps = _steps(options, site, probe)
+    steps = _steps(options, site, probe, depot)
     _require_source(steps, probe)
-    return engine.install(_bench(options, emit), steps, verb=verb, saved=saved_plan)
+    if depot is not None:
+        accept(depot, paths)
+    # A bundle decides the engine, and that decides whose cluster is asked.
+    return engine.install(_bench(replace(options, site=site), emit), steps, verb=verb, saved=saved_plan)
 
 
 def resume(options: Options, *, emit: Emit) -> Result:
@@ -244,6 +255,12 @@ def resolve(site: Site, probe: Probe) -> Site:
     return replace(site, node=node)
 
 
+def _opened(options: Options, probe: Probe) -> tuple[Site, Depot | None]:
+    """The site with every choice made, and the bundle that made some of them."""
+    site, depot = opened(options.site, probe, trust=options.trust, report=options.report)
+    return resolve(site, probe), depot
+
+
 def _known(fact: Fact[Any], probe: Probe) -> Any:
     """A fact without which there is nothing to plan."""
     value = fact.load(probe)
@@ -279,9 +296,10 @@ def _substitutes(chosen: Sequence[Component]) -> tuple[Substitute, ...]:
     return tuple(one.edition.substitute for one in chosen if one.edition.substitute)
 
 
-def _steps(options: Options, site: Site, probe: Probe) -> list[Step]:
+def _steps(options: Options, site: Site, probe: Probe, depot: Depot | None = None) -> list[Step]:
     """All steps of the chosen phases, the two files about the installation itself first."""
     steps = component_steps(site, Platform(_known(OsRelease(), probe).codename, _known(Architecture(), probe)))
+    steps = out_of(depot, steps) if depot else steps
     own = [Step(resource, SELF, PHASES[0].name) for resource in _own(site)]
     return [*own, *_chosen(steps, options)]
 
@@ -350,7 +368,7 @@ def _remove_own(paths: Paths, everything: Literal["keep-data", "all"]) -> None:
     """The program's own traces, once nothing on the machine is its work any more."""
     for path in (paths.journal, f"{paths.journal}-journal"):
         Path(path).unlink(missing_ok=True)
-    doomed = [paths.before, paths.built, paths.scratch, paths.cache, paths.logs, paths.run]
+    doomed = [f"{paths.state}/trust", paths.before, paths.built, paths.scratch, paths.cache, paths.logs, paths.run]
     if everything == "all":
         doomed += [paths.volumes, paths.secrets]
     # In a machine cache and ledger are shared with the computer around it: what is mounted is not ours.

@@ -47,6 +47,7 @@ COMMANDS = (
     Row("machine", "Make, use and remove disposable machines on this computer."),
     Row("explain", "Explain an error by its id; works offline."),
     Row("facts", "Show or record what Olares knows about this machine."),
+    Row("bundle", "Make and check signed bundles, for hosts with no way out."),
     Row("index", "Compare pinned upstream releases with what their projects publish."),
     Row("version", "Show the version of this program."),
     Row("config", "Describe the configuration file.", hidden=True),

@@ -15,6 +15,7 @@ from installers.phases import PHASES
 from installers.site import Site
 from olares_cli import verbs
 from olares_cli.session import Session
+from olares_cli.ui.telling import Telling
 
 if TYPE_CHECKING:
     from olares_cli.runs.request import Request
@@ -65,6 +66,7 @@ def options(
     source: str = "",
     kube: str = "",
     accept_eol: bool = False,
+    trust: str = "",
     stop: threading.Event | None = None,
     request: str = "",
 ) -> Any:
@@ -74,7 +76,15 @@ def options(
     check_names("--skip-phase", skip_phases, known)
     wanted = site(session, source=source, kube=kube, accept_eol=accept_eol)
     event = stop or threading.Event()
-    return verbs.load().Options(wanted, phases=phases, skip_phases=skip_phases, stop=event, request=request)
+    return verbs.load().Options(
+        wanted,
+        phases=phases,
+        skip_phases=skip_phases,
+        stop=event,
+        request=request,
+        trust=trust,
+        report=Telling(session),
+    )
 
 
 def options_for(session: Session, request: Request, *, stop: threading.Event | None = None) -> Any:
@@ -92,6 +102,7 @@ def options_for(session: Session, request: Request, *, stop: threading.Event | N
         source=request.source,
         kube=request.kube,
         accept_eol=request.accept_eol,
+        trust=request.trust,
         stop=stop,
         request=remembered(request),
     )

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from installers.core.errors import Failure
 from installers.core.model import Decision, Kept, Left, Probe, Step
 from installers.core.model.events import Emit
 from installers.phases import Phase
 from installers.site import Site
+
+if TYPE_CHECKING:
+    from installers.core.artifacts.report import Report
 
 Everything = Literal["keep-data", "all"]
 
@@ -140,6 +143,8 @@ class Verbs(Protocol):
         skip_phases: tuple[str, ...] = (),
         stop: threading.Event = ...,
         request: str = "",
+        trust: str = "",
+        report: Report = ...,
     ) -> Any: ...
     def plan(self, options: Any, probe: Probe) -> Plan: ...
     def precheck(self, options: Any, probe: Probe) -> Sequence[CheckResult]: ...

@@ -91,8 +91,8 @@ def _software(site: Site) -> tuple[Check, ...]:
         FormerNetworks(journal),
         Containerd(),
         Installer(),
-        PackageSources(),
-        PaidSources(),
+        # A bundle brings its packages along; the host's own sources are not asked.
+        *(() if site.source == "bundle" else (PackageSources(), PaidSources())),
         DpkgFree(),
         DpkgFinished(),
     )

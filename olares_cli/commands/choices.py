@@ -41,6 +41,12 @@ KUBE = typer.Option(
 ACCEPT_EOL = typer.Option(
     "--accept-eol", help="Accept Debian's Kubernetes on a real host, although upstream has ended its support."
 )
+TRUST = typer.Option(
+    "--trust",
+    metavar="FINGERPRINT",
+    help="Accept bundles of this maker (sha256:...), once and from then on.",
+    show_default=False,
+)
 WAIVE = typer.Option(
     "--waive",
     metavar="ID",

@@ -12,7 +12,7 @@ from installers.core.errors import Failure
 from olares_cli import here, verbs
 from olares_cli.asking import confirm, need_root
 from olares_cli.commands import plan as planning
-from olares_cli.commands.choices import ACCEPT_EOL, KUBE, PHASE, SKIP_PHASE, SOURCE, WAIVE, YES
+from olares_cli.commands.choices import ACCEPT_EOL, KUBE, PHASE, SKIP_PHASE, SOURCE, TRUST, WAIVE, YES
 from olares_cli.commands.precheck import checked
 from olares_cli.options import command, examples
 from olares_cli.runs.launch import carry_out
@@ -33,6 +33,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
             "sudo olares-cli install --yes              # asks nothing",
             "sudo olares-cli install --plan plan.json   # exactly this plan, or nothing",
             "sudo olares-cli install --phase platform",
+            "sudo olares-cli install --source bundle:/media/stick/olares.tar.zst --trust sha256:FINGERPRINT",
         ),
     )(command(install))
 
@@ -47,6 +48,7 @@ def install(
     source: Annotated[str, SOURCE] = "",
     kube: Annotated[str, KUBE] = "",
     accept_eol: Annotated[bool, ACCEPT_EOL] = False,
+    trust: Annotated[str, TRUST] = "",
     yes: Annotated[bool, YES] = False,
     waive: Annotated[list[str] | None, WAIVE] = None,
 ) -> int:
@@ -61,6 +63,7 @@ def install(
         source=source,
         kube=kube,
         accept_eol=accept_eol,
+        trust=trust,
         saved_plan=saved,
     )
     options = here.options_for(session, request)

@@ -13,7 +13,7 @@ import typer
 
 from installers.core.errors import Failure
 from olares_cli import here, verbs
-from olares_cli.commands.choices import ACCEPT_EOL, KUBE, PHASE, SKIP_PHASE, SOURCE
+from olares_cli.commands.choices import ACCEPT_EOL, KUBE, PHASE, SKIP_PHASE, SOURCE, TRUST
 from olares_cli.options import command, examples
 from olares_cli.session import Code, Session
 from olares_cli.ui.plan import plan_page
@@ -42,6 +42,7 @@ def plan(
     source: Annotated[str, SOURCE] = "",
     kube: Annotated[str, KUBE] = "",
     accept_eol: Annotated[bool, ACCEPT_EOL] = False,
+    trust: Annotated[str, TRUST] = "",
 ) -> int:
     options = here.options(
         session,
@@ -50,6 +51,7 @@ def plan(
         source=source,
         kube=kube,
         accept_eol=accept_eol,
+        trust=trust,
     )
     planned = verbs.load().plan(options, here.probe(options.site))
     show_plan(session, planned)

@@ -31,6 +31,7 @@ class Request:
     source: str = ""
     kube: str = ""
     accept_eol: bool = False
+    trust: str = ""
     everything: Everything = "keep-data"
     saved_plan: dict[str, Any] | None = None
     environment: dict[str, str] = field(default_factory=dict)

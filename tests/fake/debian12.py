@@ -16,7 +16,7 @@ from typing import Any
 from installers.core.artifacts.cache import Cache
 from installers.core.artifacts.index import pinned
 from installers.core.artifacts.recipes import IMAGE, Planned, plan
-from installers.core.facts.artifacts import Built, BuiltFile
+from installers.core.facts.artifacts import Built, BuiltFile, parse_built
 from installers.core.model import Kind, Ref
 from installers.site import Paths
 from tests.fake.commands import Call
@@ -258,6 +258,9 @@ def worker(machine: FakeMachine, call: Call) -> Iterator[None]:
     if verb == "fetch":
         yield from _fetch(machine, name, digest)
         return
+    if verb == "take":
+        yield from _take(machine, cache, json.loads(digest))
+        return
     for program in ("buildah", "mmdebstrap"):
         if not machine.tree.exists(f"/usr/bin/{program}"):
             raise AssertionError(f"a build began before {program} was there")
@@ -275,6 +278,23 @@ def _fetch(machine: FakeMachine, name: str, digest: str) -> Iterator[None]:
     yield
     machine.tree.unlink(f"{PATHS.cache}/{pin.entry}.part")
     machine.tree.file(f"{PATHS.cache}/{pin.entry}", STAND_IN + f"{digest} {pin.file.size}".encode())
+    yield
+
+
+def _take(machine: FakeMachine, cache: Cache, work: dict[str, Any]) -> Iterator[None]:
+    built = parse_built(work["record"]) if work["record"] else None
+    if built:
+        machine.tree.file(str(cache.record_path(built.recipe, built.key)), work["record"], mode=0o600)
+        yield
+    for source, entry, sha256, _ in work["files"]:
+        content = machine.tree.read(source)
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise AssertionError(f"{source} is not what was signed")
+        machine.tree.file(f"{PATHS.cache}/{entry}", content)
+        if built and built.file(entry.rpartition("/")[2]).image:
+            recipe = plan(built.recipe, release="bookworm", arch="amd64").recipe
+            names = (recipe.reference, *recipe.aliases)
+            machine.archives[f"{PATHS.cache}/{entry}"] = dict.fromkeys(names, built.files[0].image)
     yield
 
 

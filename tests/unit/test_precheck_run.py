@@ -260,3 +260,12 @@ def test_the_numbers_are_those_of_the_components() -> None:
     for component in ("kubernetes", "etcd"):
         row = yaml.safe_load((ROOT / f"installers/infrastructure/{component}/component.yaml").read_text())
         assert set(row["ports"]) <= {port for port, name, _ in PORTS if name == component}
+
+
+def test_with_a_bundle_nobody_asks_for_package_sources() -> None:
+    usual, bundled = (
+        {check.id for check in checks(Site(source=source, edition="debian", kube="kubernetes"))}
+        for source in ("debian", "bundle")
+    )
+    assert usual - bundled == {"package-sources", "proxmox-sources"}
+    assert bundled < usual

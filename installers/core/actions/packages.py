@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from installers.core.actions.base import BaseAction
 from installers.core.actions.files import FINAL
 from installers.core.errors import Failure
 from installers.core.facts.packages import (
     ABSENT,
+    Repository,
     dpkg,
     lists_directory,
     problem_in,
@@ -49,6 +50,7 @@ class InstallPackages(BaseAction):
 
     names: tuple[str, ...]
     release: str = ""
+    repository: Repository | None = None
 
     @property
     def target(self) -> str:
@@ -56,10 +58,12 @@ class InstallPackages(BaseAction):
 
     def describe(self) -> str:
         origin = f" from {self.release}" if self.release else ""
+        if self.repository:
+            origin = f" from {self.repository.folder}"
         return f"install {', '.join(self.names)}{origin}"
 
     def inverse(self, probe: Probe) -> Action | Irreversible:
-        plan = simulate_install(probe, self.names, self.release)
+        plan = simulate_install(probe, self.names, self.release, self.repository)
         if plan.problem:
             raise Failure(plan.problem, detail=plan.detail, packages=", ".join(self.names))
         return RemovePackages(plan.new)
@@ -68,9 +72,11 @@ class InstallPackages(BaseAction):
         cache = Paths.from_environment().cache
         for directory in (cache, f"{cache}/apt", f"{cache}/apt/archives", f"{cache}/apt/archives/partial"):
             host.mkdir(directory)
-        chosen = (f"--target-release={self.release}",) if self.release else ()
-        install = (*_common(host), *chosen, "--no-install-recommends", "--no-upgrade")
-        _apt(host, (*install, "--download-only", "install", *self.names), DOWNLOAD_TIMEOUT, _Downloaded(host))
+        if self.repository and (wrong := self.repository.wrong(host)):
+            raise Failure("OLR-PKG-013", detail=wrong, packages=", ".join(self.names))
+        chosen = (f"--target-release={self.release}",) if self.release and not self.repository else ()
+        install = (*_common(host), *self._places, *chosen, "--no-install-recommends", "--no-upgrade")
+        _apt(host, (*install, "--download-only", "install", *self.names), DOWNLOAD_TIMEOUT, Downloaded(host.progress))
         _hold_services(host)
         try:
             _apt(host, (*install, "--no-download", "install", *self.names), INSTALL_TIMEOUT, _Installed(host))
@@ -83,9 +89,13 @@ class InstallPackages(BaseAction):
         """Finish what a killed dpkg began, still without starting anything."""
         _hold_services(host)
         try:
-            _finish_dpkg(host)
+            _finish_dpkg(host, self._places)
         finally:
             _release_services(host)
+
+    @property
+    def _places(self) -> tuple[str, ...]:
+        return self.repository.options if self.repository else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +163,12 @@ def _apt(host: Host, arguments: tuple[str, ...], timeout: float, on_line: Callab
     raise Failure(id, detail=detail, packages=packages)
 
 
-def _finish_dpkg(host: Host) -> None:
+def _finish_dpkg(host: Host, places: tuple[str, ...] = ()) -> None:
     """Bring dpkg out of the middle of something: configure what is unpacked, complete dependencies."""
     unfinished = host.run(
         ("dpkg", "--force-confold", "--configure", "-a"), timeout=INSTALL_TIMEOUT, env=ENVIRONMENT, ok=(0, 1, 2)
     )
-    options = (*_common(host), "--no-auto-remove", "-f", "install")
+    options = (*_common(host), *places, "--no-auto-remove", "-f", "install")
     try:
         _apt(host, options, INSTALL_TIMEOUT, _Installed(host))
     except Failure as failure:
@@ -191,11 +201,17 @@ def _drop_old_days(host: Host) -> None:
             host.remove_tree(f"{days}/{day}")
 
 
-class _Downloaded:
+class Tell(Protocol):
+    """Takes how far a download is, as ``Host.progress`` does."""
+
+    def __call__(self, done: int, total: int | None, unit: str, text: str = "") -> None: ...
+
+
+class Downloaded:
     """Turns apt's status lines into bytes."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
         self._total = 0
 
     def __call__(self, line: str) -> None:
@@ -203,9 +219,9 @@ class _Downloaded:
             self._total = round(float(match[1].replace(",", "")) * _UNITS[match[2]])
         elif line.startswith("dlstatus:"):
             _, _, percent, text = line.split(":", 3)
-            self._host.progress(round(self._total * float(percent) / 100), self._total or None, "bytes", text)
+            self._tell(round(self._total * float(percent) / 100), self._total or None, "bytes", text)
         elif line.startswith("Waiting for cache lock"):
-            self._host.progress(0, None, "bytes", line)
+            self._tell(0, None, "bytes", line)
 
 
 class _Installed:

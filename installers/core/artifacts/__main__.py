@@ -7,6 +7,7 @@ and everything it mounted is gone.
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 from pathlib import Path
@@ -17,22 +18,25 @@ from installers.core.artifacts import apt
 from installers.core.artifacts.build import Workshop
 from installers.core.artifacts.buildah import hidden_cache
 from installers.core.artifacts.cache import Cache
+from installers.core.artifacts.depot.take import Supply, take
 from installers.core.artifacts.index import architecture, index, pinned
 from installers.core.artifacts.recipes import ROOT, plan
 from installers.core.artifacts.registries import fetched
-from installers.core.artifacts.releases import fetched_release, released
+from installers.core.artifacts.releases import fetched_release, note_members, released
 from installers.core.artifacts.report import FAILED, Lines, failure_line
+from installers.core.artifacts.upstream import upstream
 from installers.core.errors import Failure
+from installers.core.facts.artifacts import parse_built
 from installers.core.host.runner import run_process
 from installers.site import Paths
 
 
 def main() -> int:
-    """``fetch NAME SHA256`` or ``build RECIPE KEY``; status ``FAILED`` with a failure as its last line."""
+    """``fetch NAME SHA256``, ``take NAME JSON``, ``build RECIPE KEY``; ``FAILED`` with a failure as its last line."""
     parser = argparse.ArgumentParser(prog="olares-artifacts")
-    parser.add_argument("verb", choices=("fetch", "build"))
+    parser.add_argument("verb", choices=("fetch", "take", "build"))
     parser.add_argument("name")
-    parser.add_argument("expected", help="sha256 of the file, or the recipe's key, as planned")
+    parser.add_argument("expected", help="sha256 of the file, the recipe's key, or what to take, as planned")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--place", action="append", default=[], help="base address of a mirror (repeatable)")
@@ -41,7 +45,7 @@ def main() -> int:
     # PID 1 of a namespace is sent no signal it has no handler for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        {"fetch": _fetch, "build": _build}[options.verb](options)
+        {"fetch": _fetch, "take": _take, "build": _build}[options.verb](options)
     except Failure as failure:
         sys.stdout.write(failure_line(failure) + "\n")
         return FAILED
@@ -61,6 +65,16 @@ def _fetch(options: argparse.Namespace) -> None:
         fetched_release(pin, places=options.place, cache=cache, report=Lines())
     else:
         fetched(pin, cache=cache, report=Lines())
+
+
+def _take(options: argparse.Namespace) -> None:
+    work = json.loads(options.expected)
+    built = parse_built(work["record"]) if work["record"] else None
+    supplies = tuple(Supply(*row) for row in work["files"])
+    cache = Cache(options.cache, options.state / "built")
+    take(options.name, supplies, built, cache=cache, report=Lines())
+    if built is None and options.name in upstream().releases:
+        note_members(options.name, supplies[0].sha256, cache.root / supplies[0].entry, cache)
 
 
 def _build(options: argparse.Namespace) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from installers.core.actions.base import BaseAction
 from installers.core.actions.files import RestorePath, keep_before, make_parents
@@ -14,21 +16,32 @@ from installers.core.artifacts.lay import member
 from installers.core.artifacts.report import FAILED, Listener
 from installers.core.errors import Failure
 from installers.core.facts.files import before_image, sha256
-from installers.core.model import DONE, Action, Host, Irreversible, Outcome, Probe
+from installers.core.model import DONE, Action, Host, Irreversible, Outcome, Output, Probe
 
-_FETCH = 2 * 3600.0
-_BUILD = 3 * 3600.0
+FETCH_TIMEOUT = 2 * 3600.0
+BUILD_TIMEOUT = 3 * 3600.0
 
 # Namespaces of its own: when the worker ends, all it started ends and all it mounted is gone.
 _APART = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc")
 _WORKER = ("-P", "-m", "installers.core.artifacts")
 
 
+class RunProgram(Protocol):
+    """Runs a program to its end, as ``Host.run`` does."""
+
+    def __call__(
+        self, argv: Sequence[str], *, timeout: float, ok: Sequence[int], on_line: Callable[[str], None]
+    ) -> Output: ...
+
+
 def _work(host: Host, verb: str, *args: str, timeout: float) -> None:
+    work(host.run, Listener(host.progress), verb, *args, timeout=timeout)
+
+
+def work(run: RunProgram, listener: Listener, verb: str, *args: str, timeout: float) -> None:
     """Run the worker, pass its progress on, and raise the failure it reports."""
-    listener = Listener(host.progress)
     argv = [*_APART, sys.executable, *_WORKER, verb, *args]
-    output = host.run(argv, timeout=timeout, ok=(0, FAILED), on_line=listener)
+    output = run(argv, timeout=timeout, ok=(0, FAILED), on_line=listener)
     if output.code == FAILED:
         raise listener.failure or Failure("OLR-ART-014", worker=verb)
 
@@ -82,7 +95,43 @@ class FetchArtifact(BaseAction):
 
     def execute(self, host: Host) -> Outcome:
         where = (f"--cache={self.cache}", f"--state={self.state}", *(f"--place={place}" for place in self.places))
-        _work(host, "fetch", self.name, self.sha256, *where, timeout=_FETCH)
+        _work(host, "fetch", self.name, self.sha256, *where, timeout=FETCH_TIMEOUT)
+        return DONE
+
+
+@dataclass(frozen=True, slots=True)
+class TakeFromDepot(BaseAction):
+    """Take files out of a signed depot into the cache, in place of fetching or building them.
+
+    ``files``: each as (path in the depot, path below the cache, sha256, size), as the signatures have it.
+    ``record``: what the depot's ledger says of a build, as JSON; "" for a fetched file.
+    """
+
+    kind: ClassVar[str] = "take-from-depot"
+
+    name: str
+    folder: str
+    files: tuple[tuple[str, str, str, int], ...]
+    record: str
+    cache: str
+    state: str
+
+    @property
+    def target(self) -> str:
+        # A fetched file, or the folder of a build: both are two names deep below the cache.
+        return "/".join((self.cache, *self.files[0][1].split("/")[:2]))
+
+    def describe(self) -> str:
+        return f"take {self.name} from {self.folder}"
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return KeepCache(self.target)
+
+    def execute(self, host: Host) -> Outcome:
+        where = (f"--cache={self.cache}", f"--state={self.state}")
+        rows = [(f"{self.folder}/{path}", entry, sha256, size) for path, entry, sha256, size in self.files]
+        wanted = json.dumps({"files": rows, "record": self.record})
+        _work(host, "take", self.name, wanted, *where, timeout=FETCH_TIMEOUT)
         return DONE
 
 
@@ -111,7 +160,7 @@ class BuildRecipe(BaseAction):
 
     def execute(self, host: Host) -> Outcome:
         where = (f"--cache={self.cache}", f"--state={self.state}", f"--recipes={self.recipes}")
-        _work(host, "build", self.name, self.key, *where, timeout=_BUILD)
+        _work(host, "build", self.name, self.key, *where, timeout=BUILD_TIMEOUT)
         return DONE
 
 
@@ -154,4 +203,4 @@ class InstallBinary(BaseAction):
         return DONE
 
 
-ACTIONS: tuple[type[BaseAction], ...] = (FetchArtifact, BuildRecipe, KeepCache, InstallBinary)
+ACTIONS: tuple[type[BaseAction], ...] = (FetchArtifact, TakeFromDepot, BuildRecipe, KeepCache, InstallBinary)

@@ -64,10 +64,14 @@ def fetched_release(pin: Pinned, *, places: Iterable[str], cache: Cache, report:
             told(0, 0, "bytes", f"{pin.name} was not what the index says; kept aside as {where}, fetched again")
         if state is not Held.GOOD:
             _fetch(pin, urls_of(pin, places), cache, told)
-        if cache.recorded(record_name(pin.name), pin.file.sha256) is None:
-            files = members(path)
-            cache.record(Built(record_name(pin.name), pin.file.sha256, files, 0.0, time.time()))
+        note_members(pin.name, pin.file.sha256, path, cache)
         return path
+
+
+def note_members(name: str, sha256: str, path: Path, cache: Cache) -> None:
+    """Write into the ledger what is in a verified release's file, unless it stands there."""
+    if cache.recorded(record_name(name), sha256) is None:
+        cache.record(Built(record_name(name), sha256, members(path), 0.0, time.time()))
 
 
 def urls_of(pin: Pinned, places: Iterable[str]) -> tuple[str, ...]:

@@ -47,6 +47,11 @@ def failure_line(failure: Failure) -> str:
     return json.dumps({"failure": failure.id, "fields": fields})
 
 
+def told(report: Report) -> Callable[[int, int | None, str, str], None]:
+    """A report as a listener's progress, where nobody knowing the total is None."""
+    return lambda done, total, unit, text: report(done, total or 0, unit, text)
+
+
 @dataclass(slots=True)
 class Listener:
     """The action's end: passes reports on, keeps a failure until the worker has ended."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from yaml import Mark, MarkedYAMLError
     from yaml import Node as YamlNode
 
-SOURCES = ("upstream", "mirror", "debian")
+SOURCES = ("upstream", "mirror", "bundle", "debian")
 """Where this version can take the bits from."""
 
 KUBES = ("k3s", "kubernetes")
@@ -88,10 +88,14 @@ def _is_range(value: str) -> str:
 
 
 def source_of(text: str) -> tuple[str, tuple[str, ...]]:
-    """A source and its places, from NAME or mirror:ADDRESS[,ADDRESS]. ``ValueError`` with a hint otherwise."""
+    """A source and its places, from NAME, mirror:ADDRESS[,...] or bundle:PATH. ``ValueError`` with a hint otherwise."""
     name, colon, rest = text.partition(":")
     if name not in SOURCES:
         raise ValueError(_one_of(name, SOURCES))
+    if name == "bundle":
+        if not rest.strip():
+            raise ValueError("a bundle is named with its place: bundle:/media/stick/olares.tar.zst")
+        return name, (str(Path(rest.strip()).absolute()),)
     places = tuple(place.strip() for place in rest.split(",")) if colon else ()
     if name != "mirror" and colon:
         raise ValueError(f"{name} takes nothing after it")
@@ -113,7 +117,8 @@ _PIN = re.compile(r"[0-9a-f]{64}")
 KEYS: Mapping[str, Key | Mapping[str, Key]] = {
     "source": Key(
         "text",
-        "Where the bits come from: upstream, mirror:ADDRESS[,ADDRESS], debian. Default: upstream; in machines debian.",
+        "Where the bits come from: upstream, mirror:ADDRESS[,ADDRESS], bundle:PATH, debian. "
+        "Default: upstream; in machines debian.",
         _is_source,
     ),
     "kube": Key("text", "The Kubernetes engine. Default: k3s, from the source debian kubernetes.", choices=KUBES),

@@ -69,22 +69,59 @@ class Transaction:
 
 
 @dataclass(frozen=True, slots=True)
+class Repository:
+    """A flat repository on this host that packages come from in place of the system's sources, which are not asked.
+
+    ``folder`` holds it; ``sources`` is the sources.list that names it, ``lists`` where apt keeps what it read.
+    It carries no signature of its own: ``packages`` and ``release``, the sha256 of its Packages and Release,
+    come from whoever verified it, and are compared before each use.
+    """
+
+    folder: str
+    sources: str
+    lists: str
+    packages: str
+    release: str
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What makes apt read this one and nothing of the system's."""
+        return (
+            *(f"-oDir::Etc::sourcelist={self.sources}", "-oDir::Etc::sourceparts=/dev/null"),
+            *("-oDir::Etc::preferences=/dev/null", "-oDir::Etc::preferencesparts=/dev/null"),
+            # The host's own choice of a release names one that is not here.
+            *("-oAPT::Default-Release=", f"-oDir::State::Lists={self.lists}"),
+        )
+
+    def wrong(self, probe: Probe) -> str:
+        """The path of what is not as it was verified, else ""."""
+        for name, sha256 in (("Packages", self.packages), ("Release", self.release)):
+            path = f"{self.folder}/{name}"
+            stat = probe.stat(path)
+            if stat is None or not stat.is_file or probe.digest(path) != sha256:
+                return path
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
 class PackageTransaction:
     """What installing the names that are missing would do; nothing is asked when none is.
 
     Package lists are our own, below the cache directory: the system's are neither read nor changed.
+    ``repository``: where the packages come from, None for the system's sources.
     """
 
     costly: ClassVar[bool] = True
 
     names: tuple[str, ...]
     release: str = ""
+    repository: Repository | None = None
 
     def load(self, probe: Probe) -> Transaction | Unknown:
         present = dpkg(probe)
         if all(name in present and present[name].state in WORKING for name in self.names):
             return Transaction()
-        return simulate_install(probe, self.names, self.release)
+        return simulate_install(probe, self.names, self.release, self.repository)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +245,16 @@ def refresh_lists(probe: Probe) -> Output:
     return probe.query(Query("apt-lists", ("update", f"-oDir::State::Lists={lists_directory(probe)}")))
 
 
-def simulate_install(probe: Probe, names: Sequence[str], release: str = "") -> Transaction:
-    """apt's own simulation, with today's lists, fetched when they are missing."""
-    chosen = (f"--target-release={release}",) if release else ()
-    options = ("--no-install-recommends", "--no-upgrade", f"-oDir::State::Lists={lists_directory(probe)}", *chosen)
-    ask = Query("apt-get", ("-s", "install", *options, *names))
-    fetched = Output(0, "", "") if listed(probe) else refresh_lists(probe)
+def simulate_install(
+    probe: Probe, names: Sequence[str], release: str = "", repository: Repository | None = None
+) -> Transaction:
+    """apt's own simulation, with today's lists, fetched when they are missing; or with a repository's."""
+    if repository and (wrong := repository.wrong(probe)):
+        return Transaction(problem="OLR-PKG-013", detail=wrong)
+    chosen = (f"--target-release={release}",) if release and not repository else ()
+    lists = repository.options if repository else (f"-oDir::State::Lists={lists_directory(probe)}",)
+    ask = Query("apt-get", ("-s", "install", "--no-install-recommends", "--no-upgrade", *lists, *chosen, *names))
+    fetched = _repository_lists(probe, repository) if repository else _lists(probe)
     answer = probe.query(ask)
     if answer.code == 0:
         return parse_simulation(answer.stdout)
@@ -223,6 +264,17 @@ def simulate_install(probe: Probe, names: Sequence[str], release: str = "") -> T
     else:
         id, detail = problem_in(answer.stdout + answer.stderr)
     return Transaction(problem=id, detail=detail)
+
+
+def _lists(probe: Probe) -> Output:
+    return Output(0, "", "") if listed(probe) else refresh_lists(probe)
+
+
+def _repository_lists(probe: Probe, repository: Repository) -> Output:
+    """Have apt read a repository once; it never changes, so what apt read of it holds."""
+    if any("_Packages" in name for name in probe.listdir(repository.lists)):
+        return Output(0, "", "")
+    return probe.query(Query("apt-lists", ("update", *repository.options)))
 
 
 def simulate_purge(probe: Probe, names: Sequence[str]) -> tuple[str, ...] | None:

@@ -63,6 +63,7 @@ _APT_DIRS = (
     *("-oDir::State::Lists=", "-oDir::Etc::SourceList=", "-oDir::Etc::SourceParts=", "-oDir::Etc::sourcelist="),
     *("-oDir::Etc::sourceparts=", "-oDir::State::status=", "-oAPT::Get::List-Cleanup="),
     *("-oDir::Cache::pkgcache=", "-oDir::Cache::srcpkgcache="),
+    *("-oDir::Etc::preferences=", "-oDir::Etc::preferencesparts=", "-oAPT::Default-Release="),
 )
 
 # What belongs to the user who runs minikube: where its programs lie (Homebrew's are in no system directory), which
@@ -100,7 +101,10 @@ QUERIES: Mapping[str, Row] = {
         "apt-get",
         verbs=(("update",),),
         lead=(*_NO_CACHE, "-q", "-oAcquire::Retries=3", "-oAPT::Update::Error-Mode=any", "-oDir::State=/"),
-        options=("-oDir::State::Lists=",),
+        options=(
+            *("-oDir::State::Lists=", "-oDir::Etc::sourcelist=", "-oDir::Etc::sourceparts="),
+            *("-oDir::Etc::preferences=", "-oDir::Etc::preferencesparts=", "-oAPT::Default-Release="),
+        ),
         required="-oDir::State::Lists=",
         env={"DEBIAN_FRONTEND": "noninteractive"},
         timeout=300.0,

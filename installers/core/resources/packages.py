@@ -8,7 +8,7 @@ from typing import Any
 
 from installers.core.actions.packages import InstallPackages
 from installers.core.facts.files import PathInfo, PathState
-from installers.core.facts.packages import PackageTransaction, PackageVersion, UnfinishedPackages
+from installers.core.facts.packages import PackageTransaction, PackageVersion, Repository, UnfinishedPackages
 from installers.core.facts.units import UnitInfo, UnitState
 from installers.core.facts.users import GroupNamed, GroupRecord, UserNamed, UserRecord
 from installers.core.model import Blocked, Change, Decision, Fact, Facts, Satisfied
@@ -41,18 +41,26 @@ class Provides:
 class Packages(BaseResource):
     """These packages installed, in one apt transaction that starts nothing by itself.
 
-    ``release``: a release to take them from, such as ``bookworm-backports``. What is installed
-    already is fine in any version.
+    ``release``: a release to take them from, such as ``bookworm-backports``. ``repository``: where they
+    come from in place of the system's sources. What is installed already is fine in any version.
     """
 
     names: tuple[str, ...]
     release: str
     provides: Provides
+    repository: Repository | None
 
-    def __init__(self, *names: str, release: str | None = None, provides: Provides = Provides()) -> None:
+    def __init__(
+        self,
+        *names: str,
+        release: str | None = None,
+        provides: Provides = Provides(),
+        repository: Repository | None = None,
+    ) -> None:
         object.__setattr__(self, "names", tuple(sorted(dict.fromkeys(names))))
         object.__setattr__(self, "release", release or "")
         object.__setattr__(self, "provides", provides)
+        object.__setattr__(self, "repository", repository)
 
     @property
     def key(self) -> str:
@@ -60,10 +68,14 @@ class Packages(BaseResource):
 
     def providing(self, provides: Provides) -> Packages:
         """The same packages, known to bring these things."""
-        return Packages(*self.names, release=self.release, provides=provides)
+        return Packages(*self.names, release=self.release, provides=provides, repository=self.repository)
+
+    def out_of(self, repository: Repository) -> Packages:
+        """The same packages, from there."""
+        return Packages(*self.names, release=self.release, provides=self.provides, repository=repository)
 
     def _transaction(self) -> PackageTransaction:
-        return PackageTransaction(self.names, self.release)
+        return PackageTransaction(self.names, self.release, self.repository)
 
     def needs(self) -> tuple[Fact[Any], ...]:
         provided = tuple(self.provides.predictions())
@@ -91,7 +103,7 @@ class Packages(BaseResource):
             why += f"; upgrades {', '.join(name for name, _ in todo.upgraded)}"
         # With only some of them missing, what the others brought is there and known.
         provided = {fact: value for fact, value in self.provides.predictions().items() if _absent(facts[fact])}
-        return Change((InstallPackages(self.names, self.release),), why, predicts | provided)
+        return Change((InstallPackages(self.names, self.release, self.repository),), why, predicts | provided)
 
 
 def _absent(value: object) -> bool:

@@ -50,6 +50,7 @@ Commands:
   machine    Make, use and remove disposable machines on this computer.
   explain    Explain an error by its id; works offline.
   facts      Show or record what Olares knows about this machine.
+  bundle     Make and check signed bundles, for hosts with no way out.
   index      Compare pinned upstream releases with what their projects publish.
   version    Show the version of this program.
 
@@ -91,7 +92,7 @@ def test_every_command_has_help_with_examples(run: Run, row: object) -> None:
     name = getattr(row, "name")  # noqa: B009 - rows are parametrised as objects
     ended = run(name, "--help")
     assert ended.code == 0
-    if name in ("machine", "facts", "index", "config"):
+    if name in ("machine", "facts", "bundle", "index", "config"):
         lines = ended.out.split("Commands:")[1].splitlines()
         inner = [line.split()[0] for line in lines if line.startswith("  ")]
         assert inner
@@ -178,7 +179,7 @@ def test_a_plan_that_cannot_be_saved(run: Run, tmp_path: Path) -> None:
         (("install", "--phase", "plattform"), "--phase plattform: there is no such name (did you mean platform?)"),
         (
             ("plan", "--source", "upstrem"),
-            "--source upstrem: there is no such name (possible: upstream, mirror, debian)",
+            "--source upstrem: there is no such name (possible: upstream, mirror, bundle, debian)",
         ),
         (("precheck", "--waive", "OLR-X"), "--waive OLR-X: there is no such name (known: )"),
         (("explain", "OLR-CLI-999"), "there is no error OLR-CLI-999"),

@@ -37,6 +37,7 @@ class Asked:
     skip_phases: tuple[str, ...] = ()
     stop: threading.Event | None = None
     request: str = ""
+    trust: str = ""
 
 
 @dataclass(frozen=True)
@@ -208,8 +209,10 @@ class Verbs:
         skip_phases: tuple[str, ...] = (),
         stop: threading.Event | None = None,
         request: str = "",
+        trust: str = "",
+        report: object = None,
     ) -> Asked:
-        return Asked(site, phases, skip_phases, stop, request)
+        return Asked(site, phases, skip_phases, stop, request, trust)
 
     def cut_off(self, options: Asked) -> str | None:
         return self.former

@@ -78,8 +78,9 @@ SIMULATED = frozenset(("install", "remove", "purge", "autoremove"))
 def test_verbs_only_read(name: str) -> None:
     row = QUERIES[name]
     if row.required:
-        # The one that fetches: it must be told where to, and cannot be told anything else.
-        assert (row.verbs, row.options) == ((("update",),), (row.required,))
+        # The one that fetches: it must be told where to, may be told where from, and nothing else.
+        etc = [f"-oDir::Etc::{name}=" for name in ("sourcelist", "sourceparts", "preferences", "preferencesparts")]
+        assert (row.verbs, row.options) == ((("update",),), (row.required, *etc, "-oAPT::Default-Release="))
         return
     for verb in row.verbs:
         words = set(verb) - READING - SUBJECTS

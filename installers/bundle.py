@@ -1,0 +1,276 @@
+"""Making a bundle: everything an installation of this kind would fetch, build or have apt download, signed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from installers.choice import choose, components
+from installers.core.artifacts.actions import BUILD_TIMEOUT, FETCH_TIMEOUT, work
+from installers.core.artifacts.cache import Cache, Record, verify, verify_all
+from installers.core.artifacts.depot.contents import APT, FILE, LEDGER, Contents
+from installers.core.artifacts.depot.flat import gather, index
+from installers.core.artifacts.depot.keys import Publisher, publisher
+from installers.core.artifacts.depot.pack import pack
+from installers.core.artifacts.depot.publish import VALID, compare, listed, renew, sign, targets_of
+from installers.core.artifacts.depot.unpack import head, unpack
+from installers.core.artifacts.disk import remove, sync_tree
+from installers.core.artifacts.index import Pinned
+from installers.core.artifacts.recipes import ROOT, Planned
+from installers.core.artifacts.report import Listener, Report, told
+from installers.core.component.load import Component
+from installers.core.component.steps import TOOLS
+from installers.core.component.values import Platform
+from installers.core.errors import Failure
+from installers.core.facts.artifacts import Held
+from installers.core.host.runner import run_process
+from installers.core.model import Probe, Step
+from installers.core.model.events import Emit, Progress, StepFinished, StepStarted
+from installers.core.resources.artifacts import Built, Fetched
+from installers.core.resources.packages import Packages
+from installers.install import component_steps
+from installers.opening import this_host
+from installers.site import Site
+
+PACKED = ".tar.zst"
+_MARGIN = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to make. ``output``: a file ending in ``.tar.zst``, or a directory that is not there yet or empty.
+
+    ``valid``: how long it can be taken up for the first time.
+    """
+
+    site: Site
+    output: Path
+    keys: Path
+    valid: timedelta = VALID
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A finished bundle: where, for whom, signed by whom. ``size`` in bytes, of the file or of all files."""
+
+    output: Path
+    contents: Contents
+    fingerprint: str
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the components of a site want from outside."""
+
+    fetched: tuple[Pinned, ...]
+    built: tuple[Planned, ...]
+    packages: tuple[str, ...]
+
+
+def create(order: Order, probe: Probe, emit: Emit) -> Made:
+    """Fetch and build what the cache lacks, gather the packages, sign, and write the bundle whole or not at all.
+
+    Raises OLR-BND-013 (a release without a digest), 015 (keys), 017 (output), 020 (this host cannot).
+    """
+    require_output(order.output)
+    site = choose(order.site, probe)
+    host = this_host(probe)
+    steps = component_steps(site, Platform(host.release, host.architecture))
+    wanted = wanted_of(steps, components(site))
+    if host.family != "debian" and (wanted.built or wanted.packages):
+        raise Failure("OLR-BND-020", reason=f"it is {host.family or 'an unknown system'}, not Debian")
+    signer = publisher(order.keys)
+    cache = Cache(Path(site.paths.cache), Path(site.paths.built))
+    _fill(wanted, site, cache, emit)
+    bound = bool(wanted.built or wanted.packages)
+    contents = Contents(
+        edition=site.edition,
+        engine=site.kube,
+        architecture=host.architecture,
+        components=tuple(one.name for one in components(site)),
+        made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        by=version("olares"),
+        family=host.family if bound else "",
+        release=host.release if bound else "",
+    )
+    return _written(order, contents, wanted, signer, cache, probe, emit)
+
+
+def require_output(output: Path) -> None:
+    if output.name.endswith(PACKED):
+        if output.exists():
+            raise Failure("OLR-BND-017", output=output, reason="it is there already")
+    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise Failure("OLR-BND-017", output=output, reason="it is no empty directory, and its name ends in no .tar.zst")
+    if not output.absolute().parent.is_dir():
+        raise Failure("OLR-BND-017", output=output, reason=f"there is no {output.absolute().parent}")
+
+
+def wanted_of(steps: Sequence[Step], chosen: Sequence[Component]) -> Wanted:
+    """What such an installation takes from outside; ``OLR-BND-013`` for what cannot go into a bundle."""
+    fetched = tuple(step.resource.pin for step in steps if isinstance(step.resource, Fetched))
+    built = tuple(step.resource.planned for step in steps if isinstance(step.resource, Built))
+    packages = (step.resource.names for step in steps if isinstance(step.resource, Packages))
+    names = tuple(dict.fromkeys(name for row in packages for name in row))
+    unknown = [f"{pin.name} {pin.version}" for pin in fetched if not pin.file.sha256]
+    # Images of registries: no digest of one is known, and nothing here fetches one.
+    unknown += [image for one in chosen for image in one.edition.references.values()]
+    if unknown:
+        raise Failure("OLR-BND-013", releases=", ".join(unknown))
+    return Wanted(fetched, built, names)
+
+
+def _fill(wanted: Wanted, site: Site, cache: Cache, emit: Emit) -> None:
+    """Bring into the cache what it lacks, by the workers an installation uses."""
+    where = (f"--cache={site.paths.cache}", f"--state={site.paths.state}")
+    for pin in wanted.fetched:
+        record = Record(cache.root / pin.entry, pin.file.sha256, pin.file.size)
+        if verify(record) is not Held.GOOD:
+            places = (f"--place={place}" for place in site.places)
+            with _step(f"fetched:{pin.name}", emit) as report:
+                listener = Listener(told(report))
+                work(run_process, listener, "fetch", pin.name, pin.file.sha256, *where, *places, timeout=FETCH_TIMEOUT)
+    missing = [planned for planned in wanted.built if not _is_built(planned, cache)]
+    tools = [name for name in TOOLS if shutil.which(name) is None]
+    if missing and tools:
+        reason = f"{missing[0].name} has to be built, and {' and '.join(tools)} are missing (apt-get install them)"
+        raise Failure("OLR-BND-020", reason=reason)
+    for planned in missing:
+        root = str(planned.folder).removesuffix(f"/{planned.name}") or str(ROOT)
+        with _step(f"built:{planned.name}", emit) as report:
+            listener = Listener(told(report))
+            work(
+                run_process,
+                listener,
+                "build",
+                planned.name,
+                planned.key,
+                *where,
+                f"--recipes={root}",
+                timeout=BUILD_TIMEOUT,
+            )
+
+
+def _is_built(planned: Planned, cache: Cache) -> bool:
+    record = cache.recorded(planned.name, planned.key)
+    return record is not None and verify_all(cache.files(record)) is Held.GOOD
+
+
+def _written(
+    order: Order,
+    contents: Contents,
+    wanted: Wanted,
+    signer: Publisher,
+    cache: Cache,
+    probe: Probe,
+    emit: Emit,
+) -> Made:
+    packed = order.output.name.endswith(PACKED)
+    output = order.output.absolute()
+    # A packed one needs no room for a copy: its files are links into the cache, on the cache's file system.
+    stage = cache.temporary("bundle-making") if packed else output.with_name(f".{output.name}.making")
+    try:
+        if not packed:
+            remove(stage)
+            stage.mkdir()
+        if wanted.packages:
+            with _step("packages", emit) as report:
+                gather(wanted.packages, stage / APT, probe, report)
+                index(stage / APT)
+        _lay(wanted, stage, cache, os.link if packed else shutil.copyfile)
+        (stage / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(contents), indent=1) + b"\n")
+        with _step("signatures", emit) as report:
+            sign(stage, signer, report, valid=order.valid)
+        files = sum(1 for path in stage.rglob("*") if path.is_file())
+        if packed:
+            with _step("bundle", emit) as report:
+                pack(stage, output, report)
+            size = output.stat().st_size
+        else:
+            size = sum(path.stat().st_size for path in stage.rglob("*") if path.is_file())
+            sync_tree(stage)
+            if output.exists():
+                output.rmdir()
+            stage.rename(output)
+    except OSError as error:
+        raise Failure("OLR-BND-017", output=order.output, reason=error) from error
+    finally:
+        remove(stage)
+    return Made(order.output, contents, signer.fingerprint, files, size)
+
+
+def _lay(wanted: Wanted, stage: Path, cache: Cache, put: Callable[[Path, Path], object]) -> None:
+    """What the cache holds, under the same names, with the ledger's rows beside it."""
+    rows = [record for one in wanted.built if (record := cache.recorded(one.name, one.key))]
+    entries = [pin.entry for pin in wanted.fetched]
+    entries += [f"{cache.folder(row.recipe, row.key)}/{file.name}" for row in rows for file in row.files]
+    cache.reserve(sum((cache.root / entry).stat().st_size for entry in entries) + _MARGIN, where=stage)
+    for entry in entries:
+        target = stage / entry
+        target.parent.mkdir(parents=True, exist_ok=True)
+        put(cache.root / entry, target)
+    for row in rows:
+        path = stage / LEDGER / cache.record_path(row.recipe, row.key).name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(asdict(row), indent=1) + "\n")
+
+
+@contextmanager
+def _step(key: str, emit: Emit) -> Iterator[Report]:
+    """Tell a piece of work as a run tells its steps."""
+    began = time.time()
+    emit(StepStarted(at=began, key=key, component="bundle", phase="bundle", what=key))
+
+    def report(done: int, total: int, unit: str, text: str = "") -> None:
+        emit(Progress(at=time.time(), key=key, done=done, total=total, unit=unit, text=text))
+
+    def finished(outcome: str, id: str = "") -> None:
+        now = time.time()
+        emit(
+            StepFinished(
+                at=now, key=key, component="bundle", phase="bundle", outcome=outcome, seconds=now - began, id=id
+            )
+        )
+
+    try:
+        yield report
+    except Failure as failure:
+        finished("failed", failure.id)
+        raise
+    finished("changed")
+
+
+def sign_again(place: Path, keys: Path, valid: timedelta, report: Report) -> None:
+    """Give a bundle of one's own another end, its files as they were signed. A packed one is packed anew."""
+    signer = publisher(keys)
+    if place.is_dir():
+        targets = targets_of(place, signer)
+        compare(place, targets, report)
+        renew(place, signer, targets, valid=valid)
+        return
+    if not place.is_file():
+        raise Failure("OLR-BND-001", place=place)
+    stage = place.with_name(f".{place.name}.signing")
+    remove(stage)
+    try:
+        stage.mkdir()
+        head(place, stage)
+        targets = targets_of(stage, signer)
+        (stage / FILE).unlink()
+        unpack(place, listed(targets), stage, report)
+        renew(stage, signer, targets, valid=valid)
+        pack(stage, place, report)
+    finally:
+        remove(stage)

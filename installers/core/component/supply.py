@@ -1,0 +1,36 @@
+"""An installation's steps when a depot has everything: nothing is fetched, nothing is built, apt asks nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from installers.core.artifacts.depot.open import Depot
+from installers.core.component.steps import ARTIFACTS
+from installers.core.model import Step
+from installers.core.resources.artifacts import Built, Fetched
+from installers.core.resources.packages import Packages
+from installers.core.resources.recipes import OnlyFor
+from installers.core.resources.supplied import supplied
+
+
+def out_of(depot: Depot, steps: Sequence[Step]) -> list[Step]:
+    """The steps with downloads and builds taken from a depot, and Debian packages from its repository.
+
+    Tools to build with and what builds are made of are wanted no more.
+    """
+    return list(_supplied(depot, steps))
+
+
+def _supplied(depot: Depot, steps: Sequence[Step]) -> Iterator[Step]:
+    repository = depot.repository()
+    for step in steps:
+        match step.resource:
+            case Built() | Fetched() as made:
+                yield replace(step, resource=supplied(made, depot), after=frozenset())
+            case OnlyFor() if step.phase == ARTIFACTS:
+                continue
+            case Packages() as packages if repository:
+                yield replace(step, resource=packages.out_of(repository))
+            case _:
+                yield step
