@@ -9,7 +9,7 @@ from installers.core.errors import Failure
 from installers.core.facts.results import NodeReady, ObjectsPresent
 from installers.core.model import Footprint, Kind, Ref, Resource
 from installers.core.resources.artifacts import Binary
-from installers.core.resources.files import Block, File, Symlink
+from installers.core.resources.files import Absent, Block, File, Symlink
 from installers.core.resources.templates import Template
 from installers.core.resources.units import Unit
 from installers.core.resources.wait import Wait
@@ -34,6 +34,9 @@ UNIT = "k3s.service"
 DATA = "/var/lib/rancher/k3s"
 IMAGES = f"{DATA}/agent/images"
 """What lies here K3s reads into its containerd at each start."""
+
+OPTIONAL = (REGISTRIES, ENVIRONMENT)
+"""What stands there only while olares.yaml says so."""
 
 NODES = Kind("v1", "Node", "nodes", namespaced=False)
 
@@ -86,7 +89,7 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
     yield Unit(
         UNIT,
         content=_unit(site),
-        restart_on=[PROGRAM, CONFIG, TOKEN, AGENT_TOKEN, REGISTRIES, ENVIRONMENT],
+        restart_on=[PROGRAM, CONFIG, TOKEN, AGENT_TOKEN, *OPTIONAL, *(f"absent:{path}" for path in OPTIONAL)],
         footprint=FOOTPRINT,
         # Reading the images takes minutes on a slow disk.
         timeout=900,
@@ -115,10 +118,10 @@ def _files(site: Site, values: Values) -> Iterator[Resource]:
     datastore = values.published["etcd"] if site.k3s.datastore == "etcd" else {}
     yield File(CONFIG, written(server(site, datastore)), mode=0o600)
     # With the host's containerd both are its component's business.
-    if own and (text := registries(site.registries)):
-        yield File(REGISTRIES, text, mode=0o600)
-    if text := environment(site.proxy_environment()):
-        yield File(ENVIRONMENT, text, mode=0o600)
+    texts = (registries(site.registries) if own else "", environment(site.proxy_environment()))
+    for path, text in zip(OPTIONAL, texts, strict=True):
+        # What olares.yaml says no more must not go on being read.
+        yield File(path, text, mode=0o600) if text else Absent(path)
 
 
 def _unit(site: Site) -> Template:

@@ -22,7 +22,7 @@ from installers.core.engine.gather import FactStore
 from installers.core.errors import Failure
 from installers.core.facts.footprint import below
 from installers.core.resources.artifacts import Binary
-from installers.core.resources.files import File, Symlink
+from installers.core.resources.files import Absent, File, Symlink
 from installers.core.resources.templates import Template
 from installers.core.resources.units import Unit
 from installers.infrastructure.k3s.config import ENVIRONMENT, REGISTRIES
@@ -241,3 +241,10 @@ def test_proxies_and_mirrors_reach_k3s_and_nothing_is_written_without_them() -> 
     # The host's containerd has them as its own component's files.
     shared = {one.path for one in made(replace(wanted, k3s=K3s("", "embedded", "shared"))) if isinstance(one, File)}
     assert REGISTRIES not in shared
+
+
+def test_files_that_olares_yaml_asks_for_no_more_go_and_k3s_restarts() -> None:
+    assert {one.path for one in made(SITE) if isinstance(one, Absent)} == {REGISTRIES, ENVIRONMENT}
+    (unit,) = [one for one in made(SITE) if isinstance(one, Unit)]
+    for path in (REGISTRIES, ENVIRONMENT):
+        assert {f"file:{path}", f"absent:{path}"} <= set(unit.listens)
