@@ -89,9 +89,9 @@ def _software(site: Site) -> tuple[Check, ...]:
     return (
         OtherRuntimes(journal),
         FormerNetworks(journal),
-        Containerd(),
+        Containerd(site.source),
         Installer(),
-        PackageSources(),
+        PackageSources(site.source),
         PaidSources(),
         DpkgFree(),
         DpkgFinished(),
