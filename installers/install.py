@@ -29,7 +29,7 @@ from installers.core.component.manifest import Substitute
 from installers.core.component.steps import ARTIFACTS, Wanted, build_steps
 from installers.core.component.values import Platform
 from installers.core.engine import run as engine
-from installers.core.engine.plan import Plan, Planned, make_plan
+from installers.core.engine.plan import Past, Plan, Planned, make_plan
 from installers.core.engine.run import Bench, Result
 from installers.core.engine.undo import latest
 from installers.core.errors import Failure
@@ -122,11 +122,11 @@ class Status:
     unfinished: bool
 
 
-def plan(options: Options, probe: Probe | None = None) -> InstallPlan:
-    """What an install would do. Writes nothing outside the cache."""
+def plan(options: Options, probe: Probe | None = None, *, past: Past | None = None) -> InstallPlan:
+    """What an install would do. Writes nothing outside the cache. ``past``: instead of this host's journal."""
     probe = probe or _local(options.site)
     site = resolve(options.site, probe)
-    found = make_plan(_steps(options, site, probe), probe, engine.past(site.paths.journal))
+    found = make_plan(_steps(options, site, probe), probe, past or engine.past(site.paths.journal))
     return InstallPlan(found, _substitutes(components(site)), site, left_out(site))
 
 

@@ -10,9 +10,10 @@ import threading
 
 from installers.core.errors import Failure
 from installers.core.host.archive import Archive, Entry, entry
+from installers.core.host.kubeconfig import ADMIN
 from installers.core.host.mounts import mount_devices
 from installers.core.host.recording import mode_of
-from installers.core.model import Kind, Object, Output, Query, Stat
+from installers.core.model import ClusterAbsent, Kind, Object, Output, Query, Stat
 
 LINKS = 40
 """Links followed on the way to a path before it is called a loop, as in Linux."""
@@ -178,6 +179,9 @@ class ReplayProbe:
         return Output(row.code, row.stdout, row.stderr)
 
     def objects(self, kind: Kind) -> tuple[Object, ...]:
+        """None are recorded; but a host without a kubeconfig has no cluster to ask."""
+        if self.stat(ADMIN) is None:
+            raise ClusterAbsent(f"there is no {ADMIN}")
         raise self._not_recorded(f"objects of kind {kind.name}")
 
 
