@@ -89,9 +89,9 @@ def _software(site: Site) -> tuple[Check, ...]:
     return (
         OtherRuntimes(journal),
         FormerNetworks(journal),
-        Containerd(site.source),
+        Containerd(site.edition),
         Installer(),
-        PackageSources(site.source),
+        PackageSources(site.edition),
         PaidSources(),
         DpkgFree(),
         DpkgFinished(),

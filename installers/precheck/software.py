@@ -58,17 +58,17 @@ class Containerd(BaseCheck):
     Asked where containerd comes from the system's packages; other sources bring their own.
     """
 
-    source: str
+    edition: str
 
     id: ClassVar[str] = "containerd"
     title: ClassVar[str] = "containerd's version"
     patience: ClassVar[float] = 10.0
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (ContainerdVersion(),) if self.source == "debian" else ()
+        return (ContainerdVersion(),) if self.edition == "debian" else ()
 
     def judge(self, facts: Facts) -> Verdict:
-        if self.source != "debian":
+        if self.edition != "debian":
             return Passed("it does not come from this system's packages")
         version = facts[ContainerdVersion()]
         if version is None:
@@ -83,7 +83,7 @@ class Containerd(BaseCheck):
 class PackageSources(BaseCheck):
     """apt has the distribution's archive among its sources. Whether it answers shows when lists are fetched."""
 
-    source: str
+    edition: str
 
     id: ClassVar[str] = "package-sources"
     title: ClassVar[str] = "Package sources"
@@ -93,7 +93,7 @@ class PackageSources(BaseCheck):
 
     def judge(self, facts: Facts) -> Verdict:
         manager = facts[PackageManager()]
-        if self.source != "debian" and (manager is None or manager.name != "apt"):
+        if self.edition != "debian" and (manager is None or manager.name != "apt"):
             name = manager.name if manager is not None else "no package manager that we know"
             return NotRun(f"packages come by {name}, whose sources are not looked at")
         codename = facts[OsRelease()].codename
