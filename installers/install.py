@@ -33,7 +33,14 @@ from installers.core.engine.plan import Past, Plan, Planned, make_plan
 from installers.core.engine.run import Bench, Result
 from installers.core.engine.undo import latest
 from installers.core.errors import Failure
-from installers.core.facts.platform import Architecture, DefaultAddress, Hostname, OsRelease, SystemdRunning
+from installers.core.facts.platform import (
+    Architecture,
+    DefaultAddress,
+    Hostname,
+    MacosVersion,
+    OsRelease,
+    SystemdRunning,
+)
 from installers.core.host.kube import KubeWriter
 from installers.core.host.local import LocalHost, LocalProbe
 from installers.core.host.mounts import mount_points
@@ -232,6 +239,8 @@ def _state(items: Sequence[Planned], since: float | None) -> tuple[State, str]:
 
 def resolve(site: Site, probe: Probe) -> Site:
     """The site with every choice made: read from site.lock once there is one, else from the host."""
+    if isinstance(version := MacosVersion().load(probe), str):
+        raise Failure("OLR-PRE-080", version=version or "(unknown)")
     site = choose(site, probe)
     if locked := locked_node(site, probe):
         return replace(site, node=locked)
