@@ -52,7 +52,7 @@ from installers.precheck.protection import (
 )
 from installers.precheck.proxies import MirrorsAnswer, ProxyAnswers
 from installers.precheck.software import Containerd, DpkgFinished, DpkgFree, OtherRuntimes, PackageSources
-from installers.precheck.storage import DataFileSystem, Executable, FastDisk
+from installers.precheck.storage import DataFileSystem, Executable, FastDisk, QuickSync
 from installers.precheck.system import ClockRight, Distribution, OperatingSystem, Processor, RootPrivileges, Systemd
 from installers.site import Site
 
@@ -83,6 +83,7 @@ def _machine(site: Site) -> tuple[Check, ...]:
         DataFileSystem(paths.state),
         Executable(paths.state),
         FastDisk(paths.state),
+        QuickSync(paths.state, paths.cache),
     )
 
 
