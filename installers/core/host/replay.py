@@ -180,7 +180,7 @@ class ReplayProbe:
 
     def objects(self, kind: Kind) -> tuple[Object, ...]:
         """None are recorded; but a host without a kubeconfig has no cluster to ask."""
-        if self.stat(ADMIN) is None:
+        if self._absent(ADMIN) or self._entries.get(ADMIN, ADMIN) is None:
             raise ClusterAbsent(f"there is no {ADMIN}")
         raise self._not_recorded(f"objects of kind {kind.name}")
 
