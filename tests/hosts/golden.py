@@ -88,4 +88,4 @@ def _row(item: Planned) -> str:
             # The key stands in the line already, and a fact's own fields are the resource's.
             said = {name: str(value).partition("(")[0] if name == "fact" else value for name, value in fields.items()}
             word, rest = "blocked", f"{id}: {Failure(id, **(said | {'key': 'it'} if 'key' in said else said)).what}"
-    return f"{word:9} {key}  [{rest}]"
+    return f"{word:9} {key}  [{' '.join(rest.split())}]"

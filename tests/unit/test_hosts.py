@@ -154,7 +154,8 @@ def test_a_plan_is_recorded_without_what_it_reads_of_keys(machine: Any, tmp_path
     again = plan(options, probe, past=golden.NOBODY)
     unlike = {key for key, row in golden.steps(again).items() if golden.steps(live)[key] != row}
     assert all(key.startswith(("packages:", "file:/etc/olares/pki/", "unit:")) for key in unlike), unlike
-    assert all(what.startswith("content of /etc/olares/pki/") for what in probe.missed), probe.missed
+    # Digests of short files can be guessed: none is written down, as in every recording.
+    assert all(what.startswith(("content of /etc/olares/pki/", "digest of ")) for what in probe.missed), probe.missed
 
 
 def test_problems_are_found_in_a_recording_as_on_the_host(machine: Any, tmp_path: Path) -> None:  # noqa: F811

@@ -18,6 +18,8 @@ from installers.core.model import ClusterAbsent, Kind, Object, Output, Query, St
 LINKS = 40
 """Links followed on the way to a path before it is called a loop, as in Linux."""
 MOUNTINFO = "/proc/self/mountinfo"
+KUBECONFIGS = (ADMIN, "/etc/rancher/k3s/k3s.yaml")
+"""Where engines write the administrator's access to their cluster."""
 
 
 class ReplayProbe:
@@ -179,9 +181,9 @@ class ReplayProbe:
         return Output(row.code, row.stdout, row.stderr)
 
     def objects(self, kind: Kind) -> tuple[Object, ...]:
-        """None are recorded; but a host without a kubeconfig has no cluster to ask."""
-        if self._absent(ADMIN) or self._entries.get(ADMIN, ADMIN) is None:
-            raise ClusterAbsent(f"there is no {ADMIN}")
+        """None are recorded; but a host without any engine's kubeconfig has no cluster to ask."""
+        if all(self._absent(path) or self._entries.get(path, path) is None for path in KUBECONFIGS):
+            raise ClusterAbsent(f"there is no {' and no '.join(KUBECONFIGS)}")
         raise self._not_recorded(f"objects of kind {kind.name}")
 
 
