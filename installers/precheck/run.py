@@ -79,7 +79,7 @@ def _machine(site: Site) -> tuple[Check, ...]:
         Hypervisor(),
         Cpus(),
         MemorySize(),
-        Disk(paths.state, paths.cache, paths.journal),
+        Disk(paths.state, paths.cache, paths.journal, site.edition),
         DataFileSystem(paths.state),
         Executable(paths.state),
         FastDisk(paths.state),

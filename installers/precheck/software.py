@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from installers.core.facts.conditions import AptSources, ContainerdVersion, Ours, PackageLock
+from installers.core.facts.conditions import AptSource, AptSources, ContainerdVersion, Ours, PackageLock
 from installers.core.facts.managers import PackageManager
 from installers.core.facts.packages import UnfinishedPackages
 from installers.core.facts.platform import FormerRuntimes, OsRelease
@@ -97,10 +97,18 @@ class PackageSources(BaseCheck):
             name = manager.name if manager is not None else "no package manager that we know"
             return NotRun(f"packages come by {name}, whose sources are not looked at")
         codename = facts[OsRelease()].codename
-        uris = [s.uri for s in facts[AptSources()] if s.suite == codename and not s.uri.startswith("cdrom:")]
+        uris = [s.uri for s in facts[AptSources()] if s.suite == codename and _archive(s)]
         if not uris:
             return Failed("OLR-PRE-017", {"suite": codename or "this system's release"})
         return Passed(f"{codename} from {', '.join(dict.fromkeys(uris))}")
+
+
+def _archive(source: AptSource) -> bool:
+    """Whether it can be a distribution's archive: reached by a network, and with the component all of them have.
+
+    Others' repositories use a release's name too (Docker's ``stable``, Proxmox' ``pve-enterprise``).
+    """
+    return not source.uri.startswith("cdrom:") and (not source.components or "main" in source.components)
 
 
 @dataclass(frozen=True, slots=True)
