@@ -58,7 +58,8 @@ def record(
     """Load the facts and run every check, write down all that was read, and take out what names the machine.
 
     ``also``: what else may be asked of the recording later, such as a plan. What that reads is written down too,
-    but of files' content only what comes from the kernel or is of a kind that ``scrub`` knows: plans read keys.
+    but of files' content only what comes from the kernel or is of a kind that ``scrub`` knows, and which choices
+    the installation was made with: plans read keys.
     Nothing is fetched for it. ``key``: for tests; a random one otherwise, used here and forgotten.
     ``Failure`` OLR-REC-005 when something that names the machine was left.
     """
@@ -68,7 +69,8 @@ def record(
     # Proxies and mirrors are somewhere else: neither their names nor what they say goes into a recording.
     run(checks(replace(site, proxy=None, registries=())), recorder, ours=ours, journal=site.paths.journal)
     if also is not None:
-        also(recorder.sparing(of_known_kind))
+        lock = f"{site.paths.state}/site.lock"
+        also(recorder.sparing(lambda path: path == lock or of_known_kind(path)))
     whole = Archive(
         schema=SCHEMA,
         source=f"recorded on {_system(answers)}",

@@ -16,6 +16,7 @@ import typer
 
 from installers.core.errors import Failure
 from installers.core.model import Fact, Probe, Unknown
+from installers.site import Site
 from olares_cli import here, verbs
 from olares_cli.commands.version import number
 from olares_cli.options import command, examples
@@ -74,7 +75,8 @@ def record_facts(
         raise Failure("OLR-REC-004", file=file)
     options = here.options(session)
     made_with = f"olares-cli {number()}"
-    made = record(options.site, here.probe(), known(), made_with=made_with, also=lambda probe: planned(options, probe))
+    site = chosen(options.site, here.probe())
+    made = record(site, here.probe(), known(), made_with=made_with, also=lambda probe: planned(options, probe))
     if file == "-":
         session.out.write(made.text)
     else:
@@ -83,6 +85,16 @@ def record_facts(
             session.record({"type": "recording", "file": file, "scrubbed": made.archive.scrubbed})
     session.say(told(file, made.archive, root=os.geteuid() == 0))
     return Code.FINE
+
+
+def chosen(site: Site, probe: Probe) -> Site:
+    """The site as an install would take it; as it is where that cannot be told."""
+    from installers.choice import choose
+
+    try:
+        return choose(site, probe)
+    except Failure:
+        return site
 
 
 def planned(options: Any, probe: Probe) -> None:

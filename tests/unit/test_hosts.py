@@ -8,6 +8,7 @@ cannot be made; of the plan the kinds of actions it needs or must never have, an
 
 from __future__ import annotations
 
+import json
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from installers.core.errors import Failure
 from installers.core.host.archive import decode, encode
 from installers.core.host.replay import ReplayProbe
-from installers.core.model import Blocked, Change, Unknown
+from installers.core.model import Blocked, Change, Probe, Unknown
 from installers.install import Options, plan
 from installers.precheck.check import CheckResult
 from installers.precheck.record import load_facts, record, recorded_precheck
@@ -156,6 +157,24 @@ def test_a_plan_is_recorded_without_what_it_reads_of_keys(machine: Any, tmp_path
     assert all(key.startswith(("packages:", "file:/etc/olares/pki/", "unit:")) for key in unlike), unlike
     # Digests of short files can be guessed: none is written down, as in every recording.
     assert all(what.startswith(("content of /etc/olares/pki/", "digest of ")) for what in probe.missed), probe.missed
+
+
+def test_an_installation_is_planned_again_by_its_own_choices(machine: Any, tmp_path: Path) -> None:  # noqa: F811
+    """Which source and engine it was made with is in the recording; how its node is called is not."""
+    machine.tree.file("/proc/sys/kernel/hostname", "quokka\n")
+    choices = {"source": "debian", "places": [], "edition": "debian", "kube": "kubernetes"}
+    lock = {**choices, "node": {"name": "quokka", "address": "192.0.2.7"}, "systems": {}}
+    machine.tree.file(f"{tmp_path}/site.lock", json.dumps(lock))
+    options = Options(Site(paths=Paths(state=str(tmp_path))))
+
+    def also(probe: Probe) -> object:
+        return plan(options, probe, past=golden.NOBODY)
+
+    made = record(options.site, FakeProbe(machine), known(), made_with="a test", also=also)
+    assert "quokka" not in made.text
+    again = plan(options, ReplayProbe(made.archive), past=golden.NOBODY)
+    assert (again.site.source, again.site.kube) == ("debian", "kubernetes")
+    assert again.site.node.name not in ("", "quokka")
 
 
 def test_problems_are_found_in_a_recording_as_on_the_host(machine: Any, tmp_path: Path) -> None:  # noqa: F811
