@@ -65,12 +65,15 @@ def checked(session: Session, options: Any, waive: Sequence[str]) -> tuple[Check
 
 
 def measured(paths: Paths) -> None:
-    """Measure the disk where state will lie, and note it where checks look."""
+    """Measure the disk where state will lie, and note it where checks look. On macOS no state will lie anywhere."""
     from installers.core.facts.conditions import landing
+    from installers.core.facts.platform import MacosVersion
     from installers.core.facts.storage import latency_note
     from installers.core.host.latency import measure_and_note
 
-    measure_and_note(landing(here.probe(), paths.state), latency_note(paths.cache))
+    probe = here.probe()
+    if MacosVersion().load(probe) is None:
+        measure_and_note(landing(probe, paths.state), latency_note(paths.cache))
 
 
 def checked_from(file: str) -> Sequence[CheckResult]:

@@ -117,6 +117,9 @@ def measure(directory: str, *, deadline: float = DEADLINE) -> Latencies:
                 answer.set_result(timed(write))
         except OSError as error:
             answer.set_exception(error)
+        except BaseException as mistake:
+            answer.set_exception(mistake)
+            raise
 
     # Nobody can be called back from a disk that hangs; the program must not wait for it at its end either.
     threading.Thread(target=work, name="disk latency", daemon=True).start()
