@@ -10,7 +10,7 @@ import threading
 
 from installers.core.errors import Failure
 from installers.core.host.archive import Archive, Entry, entry
-from installers.core.host.kubeconfig import ADMIN
+from installers.core.host.kubeconfig import ADMIN, K3S
 from installers.core.host.mounts import mount_devices
 from installers.core.host.recording import mode_of
 from installers.core.model import ClusterAbsent, Kind, Object, Output, Query, Stat
@@ -18,7 +18,7 @@ from installers.core.model import ClusterAbsent, Kind, Object, Output, Query, St
 LINKS = 40
 """Links followed on the way to a path before it is called a loop, as in Linux."""
 MOUNTINFO = "/proc/self/mountinfo"
-KUBECONFIGS = (ADMIN, "/etc/rancher/k3s/k3s.yaml")
+KUBECONFIGS = (ADMIN, K3S)
 """Where engines write the administrator's access to their cluster."""
 
 
