@@ -99,8 +99,10 @@ def chosen(site: Site, probe: Probe) -> Site:
 
 def planned(options: Any, probe: Probe) -> None:
     """Ask what a plan asks. That nothing can be planned here is told by the recording as it is told here."""
+    # As for the checks: proxies and mirrors are somewhere else, and nobody's business.
+    site = dataclasses.replace(options.site, proxy=None, registries=())
     with suppress(Failure):
-        verbs.load().plan(options, probe)
+        verbs.load().plan(dataclasses.replace(options, site=site), probe)
 
 
 def told(file: str, archive: Archive, *, root: bool) -> str:
