@@ -8,7 +8,7 @@ WHEELS := build/wheelhouse
 NAME ?= olares
 CLI := $(BIN)/olares-cli
 
-.PHONY: help up down test check e2e e2e-long e2e-vm bench docs wheelhouse clean
+.PHONY: help up down test check goldens e2e e2e-long e2e-vm bench docs wheelhouse clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -36,6 +36,9 @@ check: $(BIN)/.ready ## linters and types only
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+goldens: $(BIN)/.ready ## plans and precheck tables of the recorded hosts, written anew; read the diff
+	$(BIN)/python -m tests.hosts write
 
 e2e: wheelhouse ## the real thing in machines (root, Debian mirror; up to an hour with nothing cached)
 	$(BIN)/python -m tests.e2e

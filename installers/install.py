@@ -32,11 +32,18 @@ from installers.core.component.steps import ARTIFACTS, Wanted, build_steps
 from installers.core.component.supply import out_of
 from installers.core.component.values import Platform
 from installers.core.engine import run as engine
-from installers.core.engine.plan import Plan, Planned, make_plan
+from installers.core.engine.plan import Past, Plan, Planned, make_plan
 from installers.core.engine.run import Bench, Result
 from installers.core.engine.undo import latest
 from installers.core.errors import Failure
-from installers.core.facts.platform import Architecture, DefaultAddress, Hostname, OsRelease, SystemdRunning
+from installers.core.facts.platform import (
+    Architecture,
+    DefaultAddress,
+    Hostname,
+    MacosVersion,
+    OsRelease,
+    SystemdRunning,
+)
 from installers.core.host.kube import KubeWriter
 from installers.core.host.local import LocalHost, LocalProbe
 from installers.core.host.mounts import mount_points
@@ -129,11 +136,11 @@ class Status:
     unfinished: bool
 
 
-def plan(options: Options, probe: Probe | None = None) -> InstallPlan:
-    """What an install would do. Writes nothing outside the cache."""
+def plan(options: Options, probe: Probe | None = None, *, past: Past | None = None) -> InstallPlan:
+    """What an install would do. Writes nothing outside the cache. ``past``: instead of this host's journal."""
     site, depot = _opened(options, probe or LocalProbe())
     probe = probe or _local(site)
-    found = make_plan(_steps(options, site, probe, depot), probe, engine.past(site.paths.journal))
+    found = make_plan(_steps(options, site, probe, depot), probe, past or engine.past(site.paths.journal))
     return InstallPlan(found, _substitutes(components(site)), site, left_out(site))
 
 
@@ -243,6 +250,8 @@ def _state(items: Sequence[Planned], since: float | None) -> tuple[State, str]:
 
 def resolve(site: Site, probe: Probe) -> Site:
     """The site with every choice made: read from site.lock once there is one, else from the host."""
+    if isinstance(version := MacosVersion().load(probe), str):
+        raise Failure("OLR-PRE-080", version=version or "(unknown)")
     site = choose(site, probe)
     if locked := locked_node(site, probe):
         return replace(site, node=locked)

@@ -39,6 +39,7 @@ class Disk(BaseCheck):
     state: str
     cache: str
     journal: str
+    edition: str
 
     id: ClassVar[str] = "disk-free"
     title: ClassVar[str] = "Free disk space"
@@ -74,7 +75,8 @@ class Disk(BaseCheck):
     def _wanted(self, facts: Facts) -> tuple[tuple[str, int, str], ...]:
         if ENGINES & facts[Ours(self.journal)]:
             return ((self.state, REPAIR, "state"),)
-        cached = bool(facts[self.built])
+        # Only Debian's edition builds Kubernetes; upstream's is fetched as it was released.
+        cached = bool(facts[self.built]) or self.edition != "debian"
         return (
             (self.cache, FETCHING if cached else BUILDING, "cache" if cached else "cache while Kubernetes is built"),
             (self.state, STATE, "state"),

@@ -31,6 +31,18 @@ FEATURES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """A feature, where a kernel that has it shows it, and the modules that bring it, one of them enough."""
 
+EXTRA: Mapping[str, str] = {
+    "rhel": "run `dnf install kernel-modules-extra-$(uname -r)`",
+    "debian": "install the whole kernel (Debian: `apt-get install linux-image-amd64`; Ubuntu: linux-modules-extra)",
+}
+OUTSIDE = "have the computer around load them (`modprobe`), or boot the distribution's own kernel"
+"""What to do where no modules lie in this system: in a container, or on a kernel that loads none."""
+
+
+def extra_modules(family: str) -> str:
+    """How the rest of the kernel's modules are installed on a family of distributions."""
+    return EXTRA.get(family, "install all of the kernel's modules from the distribution's packages")
+
 
 @dataclass(frozen=True, slots=True)
 class KernelFeatures(BaseCheck):
@@ -41,13 +53,15 @@ class KernelFeatures(BaseCheck):
 
     def needs(self) -> tuple[Fact[Any], ...]:
         shown = (Evidence(where) for where, _ in FEATURES.values())
-        return (*shown, *(ModuleState(module) for _, modules in FEATURES.values() for module in modules))
+        modules = (ModuleState(module) for _, modules in FEATURES.values() for module in modules)
+        return (*shown, *modules, ModuleTree(), OsRelease())
 
     def judge(self, facts: Facts) -> Verdict:
         states = {name: _state(facts, where, modules) for name, (where, modules) in FEATURES.items()}
         missing = [name for name, state in states.items() if state == "missing"]
         if missing:
-            return Failed("OLR-PRE-012", {"missing": ", ".join(missing)})
+            how = f"{extra_modules(facts[OsRelease()].family)}, and reboot" if facts[ModuleTree()] else OUTSIDE
+            return Failed("OLR-PRE-012", {"missing": ", ".join(missing), "how": how})
         return Passed(", ".join(f"{name} {state}" for name, state in states.items()))
 
 
@@ -90,11 +104,6 @@ NETFILTER = (
 )
 """Modules kube-proxy's rules and pod networks ask for one by one; a distribution may pack some of them apart."""
 
-EXTRA: Mapping[str, str] = {
-    "rhel": "run `dnf install kernel-modules-extra-$(uname -r)`",
-    "debian": "install the whole kernel (Debian: `apt-get install linux-image-amd64`; Ubuntu: linux-modules-extra)",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class NetfilterModules(BaseCheck):
@@ -116,9 +125,7 @@ class NetfilterModules(BaseCheck):
             return Passed("all there")
         if not facts[ModuleTree()]:
             return NotRun("the kernel's modules do not lie in this system")
-        how = EXTRA.get(
-            facts[OsRelease()].family, "install all of the kernel's modules from the distribution's packages"
-        )
+        how = extra_modules(facts[OsRelease()].family)
         return Failed("OLR-PRE-066", {"missing": ", ".join(missing), "how": how})
 
 

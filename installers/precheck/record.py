@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +14,9 @@ from installers.core.host.archive import SCHEMA, Archive, Wanted, encode
 from installers.core.host.identity import read_identity
 from installers.core.host.recording import RecordingProbe
 from installers.core.host.replay import ReplayProbe
-from installers.core.host.scrub import left_in, scrub_with, scrubber
+from installers.core.host.scrub import left_in, of_known_kind, scrub_with, scrubber
 from installers.core.host.trimming import answer_kept, trimmed
-from installers.core.model import Fact, Probe, Unknown
+from installers.core.model import Fact, Output, Probe, Query, Unknown
 from installers.precheck.check import CheckResult
 from installers.precheck.run import checks, components_here, run
 from installers.site import Network, Node, Paths, Site
@@ -31,17 +31,46 @@ class Recorded:
     answers: Mapping[Fact[Any], Any]
 
 
-def record(site: Site, probe: Probe, facts: Iterable[Fact[Any]], *, made_with: str, key: bytes = b"") -> Recorded:
+class _AtHand:
+    """A probe that fetches nothing: package lists that are not here are not there to be asked."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._probe, name)
+
+    def query(self, query: Query) -> Output:
+        if query.name == "apt-lists":
+            raise Failure("OLR-REC-007")
+        return self._probe.query(query)
+
+
+def record(
+    site: Site,
+    probe: Probe,
+    facts: Iterable[Fact[Any]],
+    *,
+    made_with: str,
+    also: Callable[[Probe], object] | None = None,
+    key: bytes = b"",
+) -> Recorded:
     """Load the facts and run every check, write down all that was read, and take out what names the machine.
 
-    ``key``: for tests; a random one otherwise, used here and forgotten. ``Failure`` OLR-REC-005 when
-    something that names the machine was left.
+    ``also``: what else may be asked of the recording later, such as a plan. What that reads is written down too,
+    but of files' content only what comes from the kernel or is of a kind that ``scrub`` knows, and which choices
+    the installation was made with: plans read keys.
+    Nothing is fetched for it. ``key``: for tests; a random one otherwise, used here and forgotten.
+    ``Failure`` OLR-REC-005 when something that names the machine was left.
     """
-    recorder = RecordingProbe(MemoProbe(probe))
+    recorder = RecordingProbe(MemoProbe(_AtHand(probe)))
     answers = load_facts(recorder, facts)
     ours = components_here(site.paths.journal)
     # Proxies and mirrors are somewhere else: neither their names nor what they say goes into a recording.
     run(checks(replace(site, proxy=None, registries=())), recorder, ours=ours, journal=site.paths.journal)
+    if also is not None:
+        lock = f"{site.paths.state}/site.lock"
+        also(recorder.sparing(lambda path: path == lock or of_known_kind(path)))
     whole = Archive(
         schema=SCHEMA,
         source=f"recorded on {_system(answers)}",

@@ -12,6 +12,7 @@ from installers.core.engine.gather import FactStore
 from installers.core.engine.journal import LIVE, Journal
 from installers.core.errors import Failure
 from installers.core.facts.conditions import Ours
+from installers.core.facts.platform import MacosVersion
 from installers.core.model import FactUnknown, Probe, Unknown
 from installers.precheck.capacity import Cpus, Disk, KernelLimits, MemorySize, SwapSpace
 from installers.precheck.check import Check, CheckResult, Failed, NotRun, Passed, Verdict
@@ -51,8 +52,8 @@ from installers.precheck.protection import (
 )
 from installers.precheck.proxies import MirrorsAnswer, ProxyAnswers
 from installers.precheck.software import Containerd, DpkgFinished, DpkgFree, OtherRuntimes, PackageSources
-from installers.precheck.storage import DataFileSystem, Executable, FastDisk
-from installers.precheck.system import ClockRight, Distribution, Processor, RootPrivileges, Systemd
+from installers.precheck.storage import DataFileSystem, Executable, FastDisk, QuickSync
+from installers.precheck.system import ClockRight, Distribution, OperatingSystem, Processor, RootPrivileges, Systemd
 from installers.site import Site
 
 
@@ -64,6 +65,7 @@ def checks(site: Site) -> tuple[Check, ...]:
 def _machine(site: Site) -> tuple[Check, ...]:
     paths = site.paths
     return (
+        OperatingSystem(),
         RootPrivileges(),
         Surroundings(),
         Windows(),
@@ -77,10 +79,11 @@ def _machine(site: Site) -> tuple[Check, ...]:
         Hypervisor(),
         Cpus(),
         MemorySize(),
-        Disk(paths.state, paths.cache, paths.journal),
+        Disk(paths.state, paths.cache, paths.journal, site.edition),
         DataFileSystem(paths.state),
         Executable(paths.state),
         FastDisk(paths.state),
+        QuickSync(paths.state, paths.cache),
     )
 
 
@@ -89,10 +92,10 @@ def _software(site: Site) -> tuple[Check, ...]:
     return (
         OtherRuntimes(journal),
         FormerNetworks(journal),
-        Containerd(),
+        Containerd(site.edition),
         Installer(),
         # A bundle brings its packages along; the host's own sources are not asked.
-        *(() if site.source == "bundle" else (PackageSources(), PaidSources())),
+        *(() if site.source == "bundle" else (PackageSources(site.edition), PaidSources())),
         DpkgFree(),
         DpkgFinished(),
     )
@@ -204,6 +207,8 @@ def _ask(check: Check, store: FactStore) -> Future[Verdict]:
 
 
 def _judge(check: Check, store: FactStore) -> Verdict:
+    if check.id != OperatingSystem.id and isinstance(store.answer(MacosVersion()), str):
+        return NotRun("it asks about Linux, and this is macOS")
     needs = check.needs()
     for fact in needs:
         store.load((fact,))

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from installers.core.facts.conditions import AptSources, ContainerdVersion, Ours, PackageLock
+from installers.core.facts.conditions import AptSource, AptSources, ContainerdVersion, Ours, PackageLock
+from installers.core.facts.managers import PackageManager
 from installers.core.facts.packages import UnfinishedPackages
 from installers.core.facts.platform import FormerRuntimes, OsRelease
 from installers.core.model import Fact, Facts
@@ -52,16 +53,23 @@ class OtherRuntimes(BaseCheck):
 
 @dataclass(frozen=True, slots=True)
 class Containerd(BaseCheck):
-    """containerd comes in a version the engine speaks with: its kubelet knows only CRI v1alpha2."""
+    """containerd comes in a version the engine speaks with: its kubelet knows only CRI v1alpha2.
+
+    Asked where containerd comes from the system's packages; other sources bring their own.
+    """
+
+    edition: str
 
     id: ClassVar[str] = "containerd"
     title: ClassVar[str] = "containerd's version"
     patience: ClassVar[float] = 10.0
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (ContainerdVersion(),)
+        return (ContainerdVersion(),) if self.edition == "debian" else ()
 
     def judge(self, facts: Facts) -> Verdict:
+        if self.edition != "debian":
+            return Passed("it does not come from this system's packages")
         version = facts[ContainerdVersion()]
         if version is None:
             return NotRun("the system's package lists name none; the install fetches lists of its own")
@@ -75,18 +83,32 @@ class Containerd(BaseCheck):
 class PackageSources(BaseCheck):
     """apt has the distribution's archive among its sources. Whether it answers shows when lists are fetched."""
 
+    edition: str
+
     id: ClassVar[str] = "package-sources"
     title: ClassVar[str] = "Package sources"
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (AptSources(), OsRelease())
+        return (AptSources(), OsRelease(), PackageManager())
 
     def judge(self, facts: Facts) -> Verdict:
+        manager = facts[PackageManager()]
+        if self.edition != "debian" and (manager is None or manager.name != "apt"):
+            name = manager.name if manager is not None else "no package manager that we know"
+            return NotRun(f"packages come by {name}, whose sources are not looked at")
         codename = facts[OsRelease()].codename
-        uris = [s.uri for s in facts[AptSources()] if s.suite == codename and not s.uri.startswith("cdrom:")]
+        uris = [s.uri for s in facts[AptSources()] if s.suite == codename and _archive(s)]
         if not uris:
             return Failed("OLR-PRE-017", {"suite": codename or "this system's release"})
         return Passed(f"{codename} from {', '.join(dict.fromkeys(uris))}")
+
+
+def _archive(source: AptSource) -> bool:
+    """Whether it can be a distribution's archive: reached by a network, and with the component all of them have.
+
+    Others' repositories use a release's name too (Docker's ``stable``, Proxmox' ``pve-enterprise``).
+    """
+    return not source.uri.startswith("cdrom:") and (not source.components or "main" in source.components)
 
 
 @dataclass(frozen=True, slots=True)

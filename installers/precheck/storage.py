@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from installers.core.facts.storage import DiskUnder, FileSystem, ZfsVersion
+from installers.core.facts.conditions import Room
+from installers.core.facts.storage import DiskUnder, FileSystem, SyncLatency, ZfsVersion
 from installers.core.facts.virtual import Virtualisation
 from installers.core.model import Fact, Facts
-from installers.precheck.check import BaseCheck, Failed, Passed, Severity, Verdict
+from installers.precheck.check import BaseCheck, Failed, NotRun, Passed, Severity, Verdict
 from installers.site import PROGRAM
 
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "drvfs", "ceph", "glusterfs", "sshfs", "fuse.sshfs", "afs"})
@@ -101,3 +102,33 @@ class FastDisk(BaseCheck):
         if disk.kind == "rotating" and not facts[Virtualisation()].machine:
             return Failed("OLR-PRE-045", {**fields, "kind": "a rotating disk"}, severity="info")
         return Passed(f"{disk.name}, {disk.kind if disk.kind != 'rotating' else 'virtual'}")
+
+
+SLOW = 10.0
+"""Milliseconds: etcd's documentation wants the 99th percentile of its log's fdatasync below this."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuickSync(BaseCheck):
+    """The disk makes small writes durable as soon as etcd needs it. Only a measurement tells, and it writes."""
+
+    state: str
+    cache: str
+
+    id: ClassVar[str] = "disk-latency"
+    title: ClassVar[str] = "Latency of the disk"
+    severity: ClassVar[Severity] = "warning"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (SyncLatency(self.cache), Room(self.state))
+
+    def judge(self, facts: Facts) -> Verdict:
+        found = facts[SyncLatency(self.cache)]
+        if found is None:
+            return NotRun("it is measured only when asked for: olares-cli precheck --measure-disk")
+        if found.device != facts[Room(self.state)].device:
+            return NotRun("it was measured on another file system: olares-cli precheck --measure-disk")
+        said = f"{found.p99:g} ms for 99 of 100 writes, {found.median:g} ms for half of {found.count}"
+        if found.p99 >= SLOW:
+            return Failed("OLR-PRE-081", {"path": self.state, "said": said})
+        return Passed(said)

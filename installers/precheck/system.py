@@ -7,9 +7,24 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from installers.core.facts.conditions import ClockState
-from installers.core.facts.platform import Architecture, IsRoot, OsRelease, SystemdRunning
+from installers.core.facts.platform import Architecture, IsRoot, MacosVersion, OsRelease, SystemdRunning
 from installers.core.model import Fact, Facts
 from installers.precheck.check import BaseCheck, Failed, Passed, Severity, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingSystem(BaseCheck):
+    """This is Linux. On macOS it is the one check that is made: all others ask about Linux."""
+
+    id: ClassVar[str] = "operating-system"
+    title: ClassVar[str] = "Operating system"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (MacosVersion(),)
+
+    def judge(self, facts: Facts) -> Verdict:
+        found = facts[MacosVersion()]
+        return Passed("it is not macOS") if found is None else Failed("OLR-PRE-080", {"version": found or "(unknown)"})
 
 
 @dataclass(frozen=True, slots=True)

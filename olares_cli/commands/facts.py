@@ -8,6 +8,7 @@ import inspect
 import os
 import pkgutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -15,7 +16,8 @@ import typer
 
 from installers.core.errors import Failure
 from installers.core.model import Fact, Probe, Unknown
-from olares_cli import here
+from installers.site import Site
+from olares_cli import here, verbs
 from olares_cli.commands.version import number
 from olares_cli.options import command, examples
 from olares_cli.recordings import FROM, RECORDING, recording, replay, save
@@ -71,7 +73,10 @@ def record_facts(
 
     if file != "-" and Path(file).exists():
         raise Failure("OLR-REC-004", file=file)
-    made = record(here.site(session), here.probe(), known(), made_with=f"olares-cli {number()}")
+    options = here.options(session)
+    made_with = f"olares-cli {number()}"
+    site = chosen(options.site, here.probe())
+    made = record(site, here.probe(), known(), made_with=made_with, also=lambda probe: planned(options, probe))
     if file == "-":
         session.out.write(made.text)
     else:
@@ -80,6 +85,24 @@ def record_facts(
             session.record({"type": "recording", "file": file, "scrubbed": made.archive.scrubbed})
     session.say(told(file, made.archive, root=os.geteuid() == 0))
     return Code.FINE
+
+
+def chosen(site: Site, probe: Probe) -> Site:
+    """The site as an install would take it; as it is where that cannot be told."""
+    from installers.choice import choose
+
+    try:
+        return choose(site, probe)
+    except Failure:
+        return site
+
+
+def planned(options: Any, probe: Probe) -> None:
+    """Ask what a plan asks. That nothing can be planned here is told by the recording as it is told here."""
+    # As for the checks: proxies and mirrors are somewhere else, and nobody's business.
+    site = dataclasses.replace(options.site, proxy=None, registries=())
+    with suppress(Failure):
+        verbs.load().plan(dataclasses.replace(options, site=site), probe)
 
 
 def told(file: str, archive: Archive, *, root: bool) -> str:

@@ -8,7 +8,10 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from installers.core.errors import Failure
+from installers.site import Paths
 from olares_cli import here, verbs
+from olares_cli.asking import need_root
 from olares_cli.commands.choices import WAIVE
 from olares_cli.options import command, examples
 from olares_cli.recordings import FROM, recording, replay
@@ -27,9 +30,24 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
     )(command(precheck))
 
 
+MEASURE = typer.Option(
+    "--measure-disk",
+    help="Measure first how soon the disk makes writes durable: writes at most 22 MiB for 2 s, and removes them.",
+    show_default=False,
+)
+
+
 def precheck(
-    session: Session, waive: Annotated[list[str] | None, WAIVE] = None, from_: Annotated[str, FROM] = ""
+    session: Session,
+    waive: Annotated[list[str] | None, WAIVE] = None,
+    from_: Annotated[str, FROM] = "",
+    measure_disk: Annotated[bool, MEASURE] = False,
 ) -> int:
+    if measure_disk:
+        if from_:
+            raise Failure("OLR-DISK-003")
+        need_root("precheck --measure-disk")
+        measured(here.site(session).paths)
     if from_:
         results = with_waived(checked_from(from_), waive or [])
     else:
@@ -44,6 +62,18 @@ def precheck(
 def checked(session: Session, options: Any, waive: Sequence[str]) -> tuple[CheckResult, ...]:
     """The results of all checks, those the user waived marked so; an unknown id is refused."""
     return with_waived(verbs.load().precheck(options, here.probe()), waive)
+
+
+def measured(paths: Paths) -> None:
+    """Measure the disk where state will lie, and note it where checks look. On macOS no state will lie anywhere."""
+    from installers.core.facts.conditions import landing
+    from installers.core.facts.platform import MacosVersion
+    from installers.core.facts.storage import latency_note
+    from installers.core.host.latency import measure_and_note
+
+    probe = here.probe()
+    if MacosVersion().load(probe) is None:
+        measure_and_note(landing(probe, paths.state), latency_note(paths.cache))
 
 
 def checked_from(file: str) -> Sequence[CheckResult]:

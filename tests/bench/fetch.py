@@ -5,9 +5,9 @@
 Ours verifies the sha256 and flushes the file to disk; the peers do neither. Time and CPU are those of the
 client's whole process. Ours starts an interpreter and imports first; the row "fetch() alone" is without
 that: in an install the program that fetches runs already. Peers are taken from PATH or from ARIA2C and
-CURL; one that is not installed is NOT MEASURED. FETCH_BENCH_DIR: where the file and the downloads lie
-(default build/; on a tmpfs taking the room first costs the time of writing it).
-Ends with 1 when the budget is missed.
+CURL (Debian's packages aria2 and curl); one that is not there is NOT MEASURED. FETCH_BENCH_DIR: where the
+file and the downloads lie (default build/; on a tmpfs taking the room first costs the time of writing it).
+Ends with 1 when the budget is missed, with 2 when it could not be measured: that is never the same as kept.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ OURS = "olares (sha256, flushed)"
 ALONE = "olares, fetch() alone"
 ARIA2 = "aria2c -x8"
 CURL = "curl"
+NEEDS = {ARIA2: "apt-get install aria2, or name the program in ARIA2C", CURL: "apt-get install curl, or CURL"}
 
 BUILD = Path(__file__).parents[2] / "build"
 
@@ -149,14 +150,16 @@ def table(results: list[Result]) -> str:
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in cells]
     missing = {ARIA2, CURL} - {row.client for row in results}
-    lines += [f"NOT MEASURED: {name}, which is not installed" for name in sorted(missing)]
+    lines += [f"NOT MEASURED: {name}, which is not installed ({NEEDS[name]})" for name in sorted(missing)]
     return "\n".join(lines)
 
 
-def missed(results: list[Result]) -> bool:
-    """Whether the budget was measured and not kept."""
+def verdict(results: list[Result]) -> int:
+    """0: the budget is kept; 1: it is not; 2: there was no peer to measure it against."""
     rates = {row.client: row.rate for row in results}
-    return ARIA2 in rates and rates[OURS] < BUDGET * rates[ARIA2]
+    if ARIA2 not in rates:
+        return 2
+    return int(rates[OURS] < BUDGET * rates[ARIA2])
 
 
 def main() -> int:
@@ -166,7 +169,7 @@ def main() -> int:
         results = measure(Path(folder))
     load = os.getloadavg()[0]
     sys.stdout.write(f"{table(results)}\n{ROUNDS} rounds, medians; load of this computer at the end: {load:.1f}\n")
-    return 1 if missed(results) else 0
+    return verdict(results)
 
 
 if __name__ == "__main__":

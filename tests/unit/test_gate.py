@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -66,7 +67,12 @@ def relative(path: Path) -> str:
 
 def trees(paths: tuple[Path, ...]) -> Iterator[tuple[str, ast.Module]]:
     for path in paths:
-        yield relative(path), ast.parse(path.read_text())
+        yield relative(path), tree_of(path)
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def test_no_file_is_too_long() -> None:
@@ -122,8 +128,13 @@ def fields(template: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(template) if name}
 
 
-def used() -> Iterator[tuple[str, str, set[str] | None]]:
+@cache
+def used() -> tuple[tuple[str, str, set[str] | None], ...]:
     """Every id in the sources: where, and the fields given beside it where that can be read off."""
+    return tuple(_used())
+
+
+def _used() -> Iterator[tuple[str, str, set[str] | None]]:
     for name, tree in trees(SOURCES):
         given: dict[int, set[str] | None] = {}
         for node in ast.walk(tree):

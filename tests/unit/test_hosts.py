@@ -1,52 +1,48 @@
-"""Recorded and composed hosts in tests/data/hosts: every fact and every check, from the file alone.
+"""Recorded and composed hosts in tests/data/hosts: every fact, every check and a whole plan, from the file alone.
 
 Beside each ``NAME.yaml`` stands ``NAME.expect.yaml``, written by hand: ``facts`` by name (``Fact`` or
-``Fact.field``), the checks that fail with their problem, those that cannot be made.
+``Fact.field``), the checks that fail with their problem, which of these forbid an install, those that
+cannot be made; of the plan the kinds of actions it ``needs`` or must ``never`` have, the steps it ``has`` and
+``lacks``, and what is ``blocked`` in it.
+``NAME.golden`` has all of it as it was when somebody last looked: ``python -m tests.hosts write``.
 """
 
 from __future__ import annotations
 
-from functools import cache
+import json
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from installers.core.errors import Failure
-from installers.core.host.archive import Archive, decode, encode
+from installers.core.host.archive import decode, encode
 from installers.core.host.replay import ReplayProbe
-from installers.core.model import Unknown
+from installers.core.model import Blocked, Change, Probe, Unknown
+from installers.install import Options, plan
 from installers.precheck.check import CheckResult
 from installers.precheck.record import load_facts, record, recorded_precheck
 from installers.precheck.run import precheck
 from installers.site import Paths, Site
 from olares_cli.commands.facts import known
 from tests.fake.host import FakeProbe
+from tests.hosts import HOSTS, NAMES, expected, golden, host
 from tests.unit.core.cases import plain
 from tests.unit.test_precheck_run import machine  # noqa: F401 (a fixture)
 
-HOSTS = Path(__file__).parents[1] / "data/hosts"
-NAMES = sorted(path.stem for path in HOSTS.glob("*.yaml") if not path.name.endswith(".expect.yaml"))
-
-
-@cache
-def host(name: str) -> Archive:
-    path = HOSTS / f"{name}.yaml"
-    return decode(path.read_text(), path=str(path))
-
-
-@cache
-def expected(name: str) -> dict[str, Any]:
-    found = yaml.safe_load((HOSTS / f"{name}.expect.yaml").read_text())
-    assert set(found) <= {"about", "facts", "failed", "not_run", "unknown"}
-    return dict(found)
+KEYS = {"about", "facts", "failed", "blocks", "not_run", "unknown", "plan"}
+FRESH = ("remove-*", "delete-*", "disable-*", "stop-*", "sweep-*", "restore-*", "unload-*", "unmount-*")
+"""Kinds of actions that a first install has no use for."""
 
 
 def test_every_host_has_its_expectations_and_the_other_way_round() -> None:
     said = {path.name.removesuffix(".expect.yaml") for path in HOSTS.glob("*.expect.yaml")}
-    assert said == set(NAMES)
+    assert said == set(NAMES) == {path.stem for path in HOSTS.glob("*.golden")}
     assert NAMES
+    for name in NAMES:
+        assert set(expected(name)) <= KEYS, name
+        assert set(expected(name).get("plan", {})) <= {"none", "needs", "never", "blocked", "has", "lacks"}, name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,8 +77,38 @@ def test_every_check_is_made(name: str) -> None:
     assert probe.missed == []
     failed = {id: result.problem for id, result in results.items() if result.status == "failed"}
     assert failed == expected(name).get("failed", {})
+    forbidding = {id for id in failed if results[id].severity == "error"}
+    assert forbidding == set(expected(name)["blocks"])
     not_run = {id for id, result in results.items() if result.status == "not-run"}
     assert not_run == set(expected(name).get("not_run", ()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_plan_keeps_what_was_said_of_it(name: str) -> None:
+    said = expected(name).get("plan", {})
+    if "none" in said:
+        with pytest.raises(Failure, match=said["none"]):
+            golden.planned(name)
+        return
+    items = golden.planned(name).items
+    kinds = {action.kind for item in items if isinstance(item.decision, Change) for action in item.decision.actions}
+    assert not {kind for kind in kinds for glob in FRESH if fnmatchcase(kind, glob)}
+    assert set(said.get("needs", ())) <= kinds
+    assert not set(said.get("never", ())) & kinds
+    keys = {item.step.resource.key for item in items}
+    assert [glob for glob in said.get("has", ()) if not any(fnmatchcase(key, glob) for key in keys)] == []
+    assert [key for key in keys for glob in said.get("lacks", ()) if fnmatchcase(key, glob)] == []
+    blocked = {item.step.resource.key for item in items if isinstance(item.decision, Blocked)}
+    for glob in said.get("blocked", ()):
+        assert any(fnmatchcase(key, glob) for key in blocked), glob
+    if said.get("blocked") == []:
+        assert not blocked
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_golden_is_what_somebody_looked_at(name: str) -> None:
+    stood = golden.path_of(name).read_text()
+    assert golden.text(name) == stood, "if this is meant: python -m tests.hosts write, then read the diff"
 
 
 def same(results: tuple[CheckResult, ...]) -> list[tuple[str, str, str, str]]:
@@ -105,6 +131,47 @@ def test_a_recorded_host_is_the_host(machine: Any, tmp_path: Path) -> None:  # n
     assert differ == {"Hostname"}
     assert same(recorded_precheck(archive, probe)) == same(precheck(site, FakeProbe(machine)))
     assert [r.id for r in recorded_precheck(archive, probe) if r.status != "passed"] == []
+
+
+def test_a_plan_is_recorded_without_what_it_reads_of_keys(machine: Any, tmp_path: Path) -> None:  # noqa: F811
+    """The same steps are blocked and wanted from the recording; of certificates and secrets nothing is in it."""
+    for path in ("/etc/olares/pki/etcd/ca.key", "/etc/olares/pki/etcd/ca.crt", f"{tmp_path}/secrets/postgres/admin"):
+        machine.tree.file(path, "opossum\n")
+    site = Site(source="debian", edition="debian", kube="kubernetes", paths=Paths(state=str(tmp_path)))
+    options = Options(site)
+    live = plan(options, FakeProbe(machine), past=golden.NOBODY)
+    made = record(
+        site,
+        FakeProbe(machine),
+        known(),
+        made_with="a test",
+        also=lambda probe: plan(options, probe, past=golden.NOBODY),
+    )
+    assert "opossum" not in made.text
+    probe = ReplayProbe(made.archive)
+    again = plan(options, probe, past=golden.NOBODY)
+    unlike = {key for key, row in golden.steps(again).items() if golden.steps(live)[key] != row}
+    assert all(key.startswith(("packages:", "file:/etc/olares/pki/", "unit:")) for key in unlike), unlike
+    # Digests of short files can be guessed: none is written down, as in every recording.
+    assert all(what.startswith(("content of /etc/olares/pki/", "digest of ")) for what in probe.missed), probe.missed
+
+
+def test_an_installation_is_planned_again_by_its_own_choices(machine: Any, tmp_path: Path) -> None:  # noqa: F811
+    """Which source and engine it was made with is in the recording; how its node is called is not."""
+    machine.tree.file("/proc/sys/kernel/hostname", "quokka\n")
+    choices = {"source": "debian", "places": [], "edition": "debian", "kube": "kubernetes"}
+    lock = {**choices, "node": {"name": "quokka", "address": "192.0.2.7"}, "systems": {}}
+    machine.tree.file(f"{tmp_path}/site.lock", json.dumps(lock))
+    options = Options(Site(paths=Paths(state=str(tmp_path))))
+
+    def also(probe: Probe) -> object:
+        return plan(options, probe, past=golden.NOBODY)
+
+    made = record(options.site, FakeProbe(machine), known(), made_with="a test", also=also)
+    assert "quokka" not in made.text
+    again = plan(options, ReplayProbe(made.archive), past=golden.NOBODY)
+    assert (again.site.source, again.site.kube) == ("debian", "kubernetes")
+    assert again.site.node.name not in ("", "quokka")
 
 
 def test_problems_are_found_in_a_recording_as_on_the_host(machine: Any, tmp_path: Path) -> None:  # noqa: F811

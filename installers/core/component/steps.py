@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 from installers.core.artifacts.index import Pinned
 from installers.core.artifacts.recipes import Planned
@@ -222,13 +224,19 @@ def _providing(packages: Packages, component: Component) -> Packages:
     )
 
 
-def _rendered(component: Component, site: Site, values: Values) -> Iterator[str]:
-    """The manifests as text, with references where secrets go."""
+@lru_cache(maxsize=256)
+def _template(text: str) -> Any:
+    """Read once: a status, a plan and an install each render every manifest."""
     import jinja2
 
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False)  # noqa: S701
+    return environment.from_string(text)
+
+
+def _rendered(component: Component, site: Site, values: Values) -> Iterator[str]:
+    """The manifests as text, with references where secrets go."""
     for _, text in component.manifests:
-        yield environment.from_string(text).render(
+        yield _template(text).render(
             site=site,
             images=values.images,
             published=values.published,

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import re
 import shlex
+import xml.parsers.expat
 from dataclasses import dataclass
 
 from installers.core.facts.mounts import parse_mountinfo
@@ -39,6 +40,31 @@ class OsRelease:
             except FileNotFoundError:
                 continue
         return Unknown("there is no os-release file")
+
+
+SYSTEM_VERSION = "/System/Library/CoreServices/SystemVersion.plist"
+"""What Apple keeps of a system's version, a property list."""
+
+
+@dataclass(frozen=True, slots=True)
+class MacosVersion:
+    """The version of macOS this is, "" when it does not say; None on every other system."""
+
+    def load(self, probe: Probe) -> str | Unknown | None:
+        if probe.stat("/proc/sys/kernel/osrelease") is not None or probe.stat(SYSTEM_VERSION) is None:
+            return None
+        return parse_system_version(probe.read(SYSTEM_VERSION))
+
+
+def parse_system_version(content: bytes) -> str:
+    """SystemVersion.plist: ProductVersion, "" when it is not in there."""
+    import plistlib
+
+    try:
+        found = plistlib.loads(content)
+    except (plistlib.InvalidFileException, ValueError, xml.parsers.expat.ExpatError):
+        return ""
+    return str(found.get("ProductVersion", "")) if isinstance(found, dict) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import re
@@ -91,6 +92,47 @@ def disk_kind(name: str, place: str, rotational: str) -> str:
     if re.search(r"/usb\d", place):
         return "usb"
     return {"0": "ssd", "1": "rotating"}.get(rotational, "unknown")
+
+
+def latency_note(cache: str) -> str:
+    """Where a measurement of the disk is noted, which only somebody who asks for it makes."""
+    return f"{cache}/measured/fsync.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Milliseconds until a small write is durable: the median and the 99th percentile of ``count`` writes.
+
+    ``device``: number of the file system it was measured on.
+    """
+
+    device: int
+    count: int
+    median: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class SyncLatency:
+    """What the last measurement of the disk found, None when nobody has measured."""
+
+    cache: str
+
+    def load(self, probe: Probe) -> Measured | Unknown | None:
+        note = latency_note(self.cache)
+        if probe.stat(note) is None:
+            return None
+        return parse_measured(probe.read(note).decode(errors="replace")) or Unknown(f"{note} is not a measurement")
+
+
+def parse_measured(text: str) -> Measured | None:
+    """The note of a measurement, seconds in it; None when it is none."""
+    try:
+        row = json.loads(text)
+        times = (round(float(row[name]) * 1000, 2) for name in ("median", "p99"))
+        return Measured(int(row["device"]), int(row["count"]), *times)
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

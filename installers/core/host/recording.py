@@ -43,14 +43,22 @@ class RecordingProbe:
     """Answers as ``probe`` does. Safe to use from several threads.
 
     Content of cluster objects and of processes' environments and command lines is not written down.
+    ``keeps``: of which other files the content may be.
     """
 
-    def __init__(self, probe: Probe) -> None:
+    def __init__(self, probe: Probe, *, keeps: Callable[[str], bool] = lambda path: True) -> None:
         self._probe = probe
+        self._keeps = keeps
         self._guard = threading.Lock()
         self._entries: dict[str, Entry | None] = {}
         self.free: dict[str, int] = {}
         self.asked: dict[Query, Asked] = {}
+
+    def sparing(self, keeps: Callable[[str], bool]) -> RecordingProbe:
+        """The same recording; but of what is read through this, the content is kept only where ``keeps`` says so."""
+        other = RecordingProbe(self._probe, keeps=keeps)
+        other._guard, other._entries, other.free, other.asked = self._guard, self._entries, self.free, self.asked
+        return other
 
     def entries(self) -> dict[str, Entry | None]:
         """What lies where, those above it included."""
@@ -94,7 +102,9 @@ class RecordingProbe:
     def read(self, path: str) -> bytes:
         if WITHHELD.fullmatch(path):
             return self._told(path, "read", lambda: self._probe.read(path), _keep_kind if path == FIRST else _keep_none)
-        return self._told(path, "read", lambda: self._probe.read(path), _keep_content)
+        return self._told(
+            path, "read", lambda: self._probe.read(path), _keep_content if self._keeps(path) else _keep_none
+        )
 
     def stat(self, path: str) -> Stat | None:
         self._seen(path)

@@ -10,13 +10,16 @@ import threading
 
 from installers.core.errors import Failure
 from installers.core.host.archive import Archive, Entry, entry
+from installers.core.host.kubeconfig import ADMIN, K3S
 from installers.core.host.mounts import mount_devices
 from installers.core.host.recording import mode_of
-from installers.core.model import Kind, Object, Output, Query, Stat
+from installers.core.model import ClusterAbsent, Kind, Object, Output, Query, Stat
 
 LINKS = 40
 """Links followed on the way to a path before it is called a loop, as in Linux."""
 MOUNTINFO = "/proc/self/mountinfo"
+KUBECONFIGS = (ADMIN, K3S)
+"""Where engines write the administrator's access to their cluster."""
 
 
 class ReplayProbe:
@@ -178,6 +181,9 @@ class ReplayProbe:
         return Output(row.code, row.stdout, row.stderr)
 
     def objects(self, kind: Kind) -> tuple[Object, ...]:
+        """None are recorded; but a host without any engine's kubeconfig has no cluster to ask."""
+        if all(self._absent(path) or self._entries.get(path, path) is None for path in KUBECONFIGS):
+            raise ClusterAbsent(f"there is no {' and no '.join(KUBECONFIGS)}")
         raise self._not_recorded(f"objects of kind {kind.name}")
 
 

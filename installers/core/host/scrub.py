@@ -315,6 +315,11 @@ QUERIES: Mapping[str, Way] = {
 """How a program's output is read; running text where none is named."""
 
 
+def of_known_kind(path: str) -> bool:
+    """Whether a file is the kernel's, or one of those whose names we know how to take out."""
+    return path.startswith(("/proc/", "/sys/")) or any(fnmatchcase(path, glob) for glob, _ in FILES)
+
+
 def way_for(path: str) -> Way:
     return next((way for glob, way in FILES if fnmatchcase(path, glob)), Scrubber.text)
 

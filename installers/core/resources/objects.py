@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from installers.core.actions.objects import ApplyObject, DeleteObject
@@ -57,8 +58,7 @@ class Objects:
 
     def contents(self) -> tuple[str, ...]:
         """Each object as canonical JSON; ``ValueError`` for one without a name, or without a namespace it needs."""
-        found = [item for manifest in self.manifests for item in _documents(manifest)]
-        return tuple(json.dumps(_explicit(_checked(item)), sort_keys=True, separators=(",", ":")) for item in found)
+        return tuple(text for manifest in self.manifests for text in _contents(manifest))
 
     def needs(self) -> tuple[Fact[Any], ...]:
         contents = self.contents()
@@ -91,9 +91,21 @@ class Objects:
         return Change(tuple(actions), "; ".join(reasons[:3]) + more, predicted)
 
 
-def _documents(manifest: Object | str) -> list[Object]:
-    if not isinstance(manifest, str):
-        return [manifest]
+def _contents(manifest: Object | str) -> tuple[str, ...]:
+    return _contents_of_text(manifest) if isinstance(manifest, str) else (_content(manifest),)
+
+
+@lru_cache(maxsize=256)
+def _contents_of_text(manifest: str) -> tuple[str, ...]:
+    """Read once: a plan asks what a resource needs and what it decides, each from its text."""
+    return tuple(map(_content, _documents(manifest)))
+
+
+def _content(item: Object) -> str:
+    return json.dumps(_explicit(_checked(item)), sort_keys=True, separators=(",", ":"))
+
+
+def _documents(manifest: str) -> list[Object]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol, cast, runtime_checkable
 
 from installers.core.model import Fact, Facts, Probe, Secret, Unknown, secrets_in
@@ -75,19 +76,25 @@ class Template:
 
     def render(self, facts: Facts) -> str:
         """The text, with secrets as references; raises ``FactUnknown``."""
-        from importlib import resources
+        template = _template(self.package, self.name)
+        return str(template.render({name: _given(value, facts) for name, value in self.values}))
 
-        import jinja2
 
-        source = resources.files(self.package).joinpath(self.name).read_text()
-        environment = jinja2.Environment(
-            undefined=jinja2.StrictUndefined,
-            keep_trailing_newline=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            autoescape=False,  # noqa: S701 (configuration files, not HTML)
-        )
-        return environment.from_string(source).render({name: _given(value, facts) for name, value in self.values})
+@lru_cache(maxsize=64)
+def _template(package: str, name: str) -> Any:
+    """A template of ours, read once: a plan renders each several times."""
+    from importlib import resources
+
+    import jinja2
+
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 (configuration files, not HTML)
+    )
+    return environment.from_string(resources.files(package).joinpath(name).read_text())
 
 
 def _given(value: object, facts: Facts) -> object:

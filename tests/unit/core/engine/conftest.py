@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,7 @@ from installers.core.engine.journal import Journal
 from tests.unit.core.engine.workbench import Workbench
 
 
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+def wait_for_no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal that does not wait for the disk, for thousands of commits. Durability has a test of its own."""
     connect = Journal._connect
 
@@ -22,6 +22,20 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
         return db
 
     monkeypatch.setattr(Journal, "_connect", without_waiting)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one test."""
+    wait_for_no_disk(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def hasty_throughout() -> Iterator[None]:
+    """In all tests of a module, and in what they share."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        wait_for_no_disk(monkeypatch)
+        yield
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ class Undisturbed:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+def undisturbed(hasty_throughout: None, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     bench = debian_bench(tmp_path_factory.mktemp("undisturbed"))
     before = bench.machine.snapshot()
     result = bench.install(list(steps()))
@@ -82,7 +82,7 @@ class FirstOfKind:
         return event.what in names
 
 
-def test_every_phase_is_in_it_and_nothing_is_blocked(undisturbed: Undisturbed, hasty: None, tmp_path: Path) -> None:
+def test_every_phase_is_in_it_and_nothing_is_blocked(undisturbed: Undisturbed, tmp_path: Path) -> None:
     bench = debian_bench(tmp_path)
     plan = bench.plan(list(steps()))
     assert plan.blocked() == ()
@@ -90,7 +90,7 @@ def test_every_phase_is_in_it_and_nothing_is_blocked(undisturbed: Undisturbed, h
     assert all(phases[name] for name in ("host", "runtime", "cluster", "services", "platform", "artifacts"))
 
 
-def test_a_second_install_changes_nothing(undisturbed: Undisturbed, hasty: None, tmp_path: Path) -> None:
+def test_a_second_install_changes_nothing(undisturbed: Undisturbed, tmp_path: Path) -> None:
     bench = installed(undisturbed, tmp_path)
     assert bench.plan(list(steps())).changes() == ()
     result = bench.install(list(steps()))
@@ -104,7 +104,7 @@ def test_no_running_unit_missed_a_restart(undisturbed: Undisturbed) -> None:
     assert {"containerd.service", "etcd.service", "kubelet.service"} <= undisturbed.machine.units.running.keys()
 
 
-def test_uninstall_leaves_the_machine_as_it_was(undisturbed: Undisturbed, hasty: None, tmp_path: Path) -> None:
+def test_uninstall_leaves_the_machine_as_it_was(undisturbed: Undisturbed, tmp_path: Path) -> None:
     bench = installed(undisturbed, tmp_path)
     result = bench.uninstall()
     assert (result.status, result.left) == ("done", ())
@@ -123,7 +123,7 @@ def assert_as_before(undisturbed: Undisturbed, bench: Workbench) -> None:
     assert half_done(bench.machine) == []
 
 
-def test_every_generated_value_is_one(undisturbed: Undisturbed, hasty: None, tmp_path: Path) -> None:
+def test_every_generated_value_is_one(undisturbed: Undisturbed, tmp_path: Path) -> None:
     """Two installs nobody cut off differ exactly there; an entry of the data file that never matches fails."""
     bench = debian_bench(tmp_path)
     assert bench.install(list(steps())).status == "done"
@@ -151,7 +151,6 @@ def cut_off_and_taken_up(undisturbed: Undisturbed, relentless: Relentless) -> No
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.usefixtures("hasty")
 def test_an_install_cut_off_again_and_again_ends_the_same(undisturbed: Undisturbed, tmp_path: Path) -> None:
     """Cut off in the first action of every kind at each of its mutations, by turns before, inside, after."""
     relentless = Relentless(debian_bench(tmp_path), WHENS, FirstOfKind(1, {}))
@@ -163,7 +162,6 @@ def test_an_install_cut_off_again_and_again_ends_the_same(undisturbed: Undisturb
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("when", WHENS)
 def test_an_install_cut_off_at_every_mutation_ends_the_same(
     undisturbed: Undisturbed, tmp_path: Path, when: When
@@ -178,7 +176,6 @@ def undone_again_and_again(undisturbed: Undisturbed, relentless: Relentless) -> 
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.usefixtures("hasty")
 def test_an_uninstall_cut_off_again_and_again_ends_the_same(undisturbed: Undisturbed, tmp_path: Path) -> None:
     relentless = Relentless(installed(undisturbed, tmp_path), WHENS, FirstOfKind(2, {}))
     undone_again_and_again(undisturbed, relentless)
@@ -187,7 +184,6 @@ def test_an_uninstall_cut_off_again_and_again_ends_the_same(undisturbed: Undistu
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("when", WHENS)
 def test_an_uninstall_cut_off_at_every_mutation_ends_the_same(
     undisturbed: Undisturbed, tmp_path: Path, when: When
@@ -203,7 +199,7 @@ def test_guarded_and_irreversible_commands_are_the_listed_ones() -> None:
     assert found == yaml.safe_load((DATA / "guarded.yaml").read_text())
 
 
-def test_what_the_journal_has_no_way_back_for_is_listed(undisturbed: Undisturbed, hasty: None, tmp_path: Path) -> None:
+def test_what_the_journal_has_no_way_back_for_is_listed(undisturbed: Undisturbed, tmp_path: Path) -> None:
     rows = installed(undisturbed, tmp_path).rows("done")
     guarded = yaml.safe_load((DATA / "guarded.yaml").read_text())
     final = {row.target: row.irreversible for row in rows if row.inverse is None}

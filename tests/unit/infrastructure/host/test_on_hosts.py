@@ -26,7 +26,7 @@ from installers.install import component_steps
 from installers.precheck.network import PORTS
 from installers.precheck.record import load_facts
 from installers.site import Node, Site
-from tests.unit.test_hosts import HOSTS, NAMES
+from tests.hosts import HOSTS, NAMES
 
 NOTHING = Past({}, {})
 PODS, SERVICES = "source 10.233.64.0/18", "source 10.96.0.0/16"
