@@ -6,22 +6,20 @@ not from looking at one that ran.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import yaml
 
 from installers.core.artifacts.releases import released
-from installers.core.artifacts.upstream import Upstream, upstream
 from installers.core.model import Kind, Ref
 from installers.site import Paths
 from tests.fake.commands import Call
-from tests.fake.debian12 import debian12, rolled_out
+from tests.fake.debian12 import rolled_out
 from tests.fake.machine import FakeMachine
 from tests.fake.network import Link
+from tests.fake.todays_kubernetes import upstream_server
 from tests.fake.tree import Mount
 
 PATHS = Paths()
@@ -53,29 +51,14 @@ MOUNTS = (
 )
 
 
-CONTENT = {"k3s": b"a stand-in for the program k3s\n", "k3s-images": b"a stand-in for the images of k3s\n"}
-
-
-def stand_ins() -> Upstream:
-    """The releases with the digests of what stands in for their files here."""
-    known = upstream()
-    found = dict(known.releases)
-    for name, content in CONTENT.items():
-        digest = hashlib.sha256(content).hexdigest()
-        files = {arch: msgspec.structs.replace(file, sha256=digest) for arch, file in found[name].files.items()}
-        found[name] = msgspec.structs.replace(found[name], files=files)
-    return msgspec.structs.replace(known, releases=found)
-
-
 def upstream_host() -> FakeMachine:
     """The server, nothing of ours on it yet."""
-    machine = debian12()
+    machine = upstream_server()
     units = machine.units
     units.reads["k3s.service"] = (*(f"{HOME}/{name}" for name in READS), "/usr/local/bin/k3s")
     units.on_start["k3s.service"] = _up
     units.on_stop["k3s.service"] = lambda machine: setattr(machine.cluster, "up", False)
-    units.survivors["k3s.service"] = SHIMS
-    machine.commands |= {("unshare",): fetch, ("kill",): kill}
+    machine.commands["kill",] = kill
     machine.cluster.defaults |= dict.fromkeys(
         ("Deployment", "StatefulSet", "DaemonSet"), lambda item: _pulled(machine, item)
     )
@@ -84,20 +67,6 @@ def upstream_host() -> FakeMachine:
         f"{DATA}/agent/containerd/meta.db": machine.images.clear,
     }
     return machine
-
-
-def fetch(machine: FakeMachine, call: Call) -> Iterator[None]:
-    """``python3 -m installers.core.artifacts fetch``: a release's file in the cache."""
-    words = call.argv[call.argv.index("installers.core.artifacts") + 1 :]
-    verb, name, digest = (word for word in words if not word.startswith("--"))
-    pin = released(name, arch="amd64")
-    if verb != "fetch" or pin.file.sha256 != digest:
-        raise AssertionError(f"{verb} {name} {digest} is not what was planned")
-    machine.tree.file(f"{PATHS.cache}/{pin.entry}.part", "half")
-    yield
-    machine.tree.unlink(f"{PATHS.cache}/{pin.entry}.part")
-    machine.tree.file(f"{PATHS.cache}/{pin.entry}", CONTENT[name])
-    yield
 
 
 def kill(machine: FakeMachine, call: Call) -> Iterator[None]:
@@ -112,26 +81,30 @@ def kill(machine: FakeMachine, call: Call) -> Iterator[None]:
 
 def _up(machine: FakeMachine) -> None:
     tree = machine.tree
-    _require(machine)
+    config: dict[str, Any] = yaml.safe_load(tree.text(f"{HOME}/config.yaml"))
+    own = "container-runtime-endpoint" not in config
+    _require(machine, config)
+    left_out = {f"{DATA}/server/db/state.db"} if "datastore-endpoint" in config else set()
     for path in WRITES:
-        if not tree.exists(path):
+        if not tree.exists(path) and path not in left_out and (own or "containerd" not in path):
             tree.file(path, secrets.token_hex(), mode=0o600 if path in PRIVATE else 0o644)
     for point in MOUNTS:
-        if not tree.exists(point):
+        if not tree.exists(point) and (own or "containerd" not in point):
             tree.directory(point)
             tree.mounts.append(Mount(point, "overlay", "overlay"))
+    # Whose containerd started them holds the shims in its group.
+    machine.units.survivors = {"k3s.service" if own else "containerd.service": SHIMS}
     tree.file(f"{PODS}/cgroup.procs", "8201\n8202\n")
     for key, value in {"vm/overcommit_memory": 1, "kernel/panic": 10, "kernel/panic_on_oops": 1}.items():
         tree.file(f"/proc/sys/{key}", f"{value}\n")
-    _network(machine)
+    _network(machine, flannel=own)
     machine.cluster.up = True
     _objects(machine)
 
 
-def _require(machine: FakeMachine) -> None:
+def _require(machine: FakeMachine, config: dict[str, Any]) -> None:
     """What K3s cannot start without, or would go and fetch."""
     tree = machine.tree
-    config: dict[str, Any] = yaml.safe_load(tree.text(f"{HOME}/config.yaml"))
     for name in READS:
         if tree.get(f"{HOME}/{name}", follow=True).mode != 0o600:
             raise AssertionError(f"{HOME}/{name} is there for everybody to read")
@@ -139,15 +112,23 @@ def _require(machine: FakeMachine) -> None:
         raise AssertionError("K3s was started without its token")
     if tree.get("/usr/local/bin/k3s", follow=True).mode != 0o755:
         raise AssertionError("k3s cannot be executed")
-    archive = released("k3s-images", arch="amd64").file.file
-    if not tree.exists(f"{DATA}/agent/images/{archive}"):
-        raise AssertionError("K3s was started before its images were there")
+    if "container-runtime-endpoint" in config:
+        needed = [config["container-runtime-endpoint"].removeprefix("unix://"), "/etc/cni/net.d/10-olares.conflist"]
+    else:
+        needed = [f"{DATA}/agent/images/{released('k3s-images', arch='amd64').file.file}"]
+    if "datastore-endpoint" in config:
+        needed += [config[f"datastore-{name}"] for name in ("cafile", "certfile", "keyfile")]
+        if "etcd.service" not in machine.units.running:
+            raise AssertionError("K3s was started before its datastore")
+    if missing := [path for path in needed if not tree.exists(path)]:
+        raise AssertionError(f"K3s was started before {missing}")
 
 
-def _network(machine: FakeMachine) -> None:
+def _network(machine: FakeMachine, *, flannel: bool) -> None:
     network = machine.network
     for name, kind in {"cni0": "bridge", "flannel.1": "vxlan", "vetha1b2c3d4": "veth"}.items():
-        network.links.setdefault(name, Link(name, kind, True))
+        if flannel or "flannel" not in name:
+            network.links.setdefault(name, Link(name, kind, True))
     if "cni-1" not in network.netns:
         network.netns.append("cni-1")
         network.ipsets += ["KUBE-DST-2FAIROM5ONHMJBUN", "kube-router-local-pods"]

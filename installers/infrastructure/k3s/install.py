@@ -9,7 +9,7 @@ from installers.core.errors import Failure
 from installers.core.facts.results import NodeReady, ObjectsPresent
 from installers.core.model import Footprint, Kind, Ref, Resource
 from installers.core.resources.artifacts import Binary
-from installers.core.resources.files import Absent, Block, File, Symlink
+from installers.core.resources.files import Absent, Block, Directory, File, Symlink
 from installers.core.resources.templates import Template
 from installers.core.resources.units import Unit
 from installers.core.resources.wait import Wait
@@ -81,7 +81,7 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
     _require(site, pinned.version)
     own = site.k3s.runtime == "own"
     yield Binary(PROGRAM, pinned, site.paths)
-    # With the host's own containerd these two come with it, and speak to it.
+    # K3s's crictl and ctr ask K3s's containerd; the host's comes with a ctr of its own.
     for name in ("kubectl", "crictl", "ctr") if own else ("kubectl",):
         yield Symlink(f"{BIN}/{name}", "k3s")
     yield Block("/etc/hosts", "olares", f"127.0.0.1 {ENDPOINT}\n")
@@ -110,6 +110,8 @@ def _require(site: Site, version: str) -> None:
 def _files(site: Site, values: Values) -> Iterator[Resource]:
     """Everything K3s reads. Both tokens are read from files: a command line and a unit are there for all to see."""
     own = site.k3s.runtime == "own"
+    # K3s would make it, and leave it behind; what lies below is in the footprint.
+    yield Directory("/var/lib/rancher")
     if own:
         archive = values.releases["k3s-images"]
         yield Binary(f"{IMAGES}/{archive.file.file}", archive, site.paths, mode=0o644)

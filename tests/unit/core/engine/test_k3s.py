@@ -12,20 +12,20 @@ from installers.core.model import Step
 from installers.install import Options, _steps, resolve
 from installers.site import K3s, Site
 from tests.fake import FakeMachine, FakeProbe, differences
-from tests.fake.k3s import DATA, HOME, PODS, SHIMS, WRITES, stand_ins, upstream_host
+from tests.fake.k3s import DATA, HOME, PODS, SHIMS, WRITES, upstream_host
+from tests.fake.todays_kubernetes import stand_ins
 from tests.unit.core.engine.debian_install import Relentless, half_done, unlike
+from tests.unit.core.engine.test_debian12 import KEPT
 from tests.unit.core.engine.workbench import Workbench
 
 SECRETS = ("/var/lib/olares/secrets/k3s/token", "/var/lib/olares/secrets/k3s/agent-token")
-KEPT = ("/var/cache/olares*", "/var/lib/olares/volumes*", "/var/lib/olares/secrets*")
 GROUP = "/sys/fs/cgroup/system.slice/k3s.service/cgroup.procs"
 
 
 @pytest.fixture(autouse=True)
 def _releases(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is fetched is a few bytes with a digest of their own."""
-    found = stand_ins()
-    monkeypatch.setattr("installers.core.artifacts.releases.upstream", lambda: found)
+    monkeypatch.setattr("installers.core.artifacts.releases.upstream", stand_ins)
 
 
 def steps(site: Site | None = None) -> list[Step]:
@@ -48,7 +48,7 @@ def installed(bench: Workbench) -> FakeMachine:
 
 def left_behind(before: dict[str, object], machine: FakeMachine) -> list[str]:
     lines = differences(before, machine.snapshot(*KEPT))
-    return [line for line in lines if line not in ("+ path /var/lib/olares", "+ path /var/lib/olares/built")]
+    return [line for line in lines if line != "+ path /var/lib/olares"]
 
 
 def test_a_host_takes_upstream_releases_and_k3s() -> None:
@@ -77,6 +77,28 @@ def test_a_second_install_changes_nothing(bench: Workbench) -> None:
     result = bench.install(steps())
     assert (result.status, result.changes) == ("done", 0)
     assert differences(before, bench.machine.snapshot()) == []
+
+
+CHOICES = [
+    K3s(datastore="etcd"),
+    K3s(runtime="shared"),
+    K3s(datastore="etcd", runtime="shared"),
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_is_installed_once_and_leaves_nothing(bench: Workbench, choice: K3s) -> None:
+    before = bench.machine.snapshot()
+    wanted = steps(Site(k3s=choice))
+    assert {"etcd", "containerd", "calico"} & {step.component for step in wanted} == choice.outside
+    result = bench.install(wanted)
+    assert result.status == "done", result.failure
+    assert bench.machine.units.stale() == {}
+    assert bench.install(wanted).changes == 0
+    result = bench.uninstall()
+    assert (result.status, result.left) == ("done", ())
+    assert left_behind(before, bench.machine) == []
+    assert not [path for path in bench.machine.tree.nodes if path.endswith(".service/cgroup.procs")]
 
 
 def test_tokens_are_nowhere_but_in_their_files(bench: Workbench) -> None:
