@@ -12,6 +12,7 @@ from typing import Any, Literal
 from installers.choice import LeftOut, choose, components, left_out, lock_path, lock_text, locked_node, source_text
 from installers.core.artifacts.actions import ACTIONS as ARTIFACT_ACTIONS
 from installers.core.artifacts.index import Registry
+from installers.core.artifacts.recipes import made_of
 from installers.core.artifacts.releases import require_reach
 from installers.core.component.codec import ActionCodec
 from installers.core.component.load import Component
@@ -272,7 +273,8 @@ def _substitutes(chosen: Sequence[Component]) -> tuple[Substitute, ...]:
 
 def _steps(options: Options, site: Site, probe: Probe) -> list[Step]:
     """All steps of the chosen phases, the two files about the installation itself first."""
-    steps = component_steps(site, Platform(_known(OsRelease(), probe).codename, _known(Architecture(), probe)))
+    here = _known(OsRelease(), probe)
+    steps = component_steps(site, Platform(made_of(here.id, here.codename), _known(Architecture(), probe)))
     own = [Step(resource, SELF, PHASES[0].name) for resource in _own(site)]
     return [*own, *_chosen(steps, options)]
 

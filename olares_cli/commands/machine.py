@@ -22,13 +22,30 @@ from olares_cli.ui.text import Span, Table, show
 from olares_cli.ui.view import view_for
 
 if TYPE_CHECKING:
-    from installers.machines.driver import Driver
+    from installers.machines.driver import Driver, Listed
+    from installers.machines.layout import Machine
 
 
 def complete_machine(incomplete: str) -> list[str]:
     return [machine.name for machine in _driver(Session()).listed() if machine.name.startswith(incomplete)]
 
 
+def complete_release(incomplete: str) -> list[str]:
+    from installers.machines.base import releases
+
+    return [release for release in releases() if release.startswith(incomplete)]
+
+
+RELEASE = Annotated[
+    str,
+    typer.Option(
+        "--release",
+        help="Its Debian, by code name; bookworm for a new one.",
+        metavar="NAME",
+        autocompletion=complete_release,
+        show_default=False,
+    ),
+]
 NAME = Annotated[str, typer.Argument(metavar="[NAME]", help="The machine.", autocompletion=complete_machine)]
 
 
@@ -40,7 +57,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
         group.command(shown, help=about, epilog=examples(*lines))(command(function))
 
     start_ = "sudo olares-cli machine "
-    add(create, "Make a machine and start it.", f"{start_}create", f"{start_}create two")
+    add(create, "Make a machine and start it.", f"{start_}create", f"{start_}create two --release trixie")
     add(
         up,
         "Make a machine and install Olares in it; everything there already is only found.",
@@ -66,11 +83,11 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
     app.add_typer(group, name="machine")
 
 
-def create(session: Session, name: NAME = "olares") -> int:
+def create(session: Session, name: NAME = "olares", release: RELEASE = "") -> int:
     need_root("machine create")
     with _working(session) as driver:
-        machine = driver.create(name)
-    return _ready(session, machine.name, machine.address)
+        machine = driver.create(name, release=release)
+    return _ready(session, machine)
 
 
 def up(
@@ -79,6 +96,7 @@ def up(
     wheelhouse: Annotated[str, typer.Option("--wheelhouse", help="The wheels to ship.", metavar="DIR")] = "",
     skip_phase: Annotated[list[str] | None, typer.Option("--skip-phase", help="Leave out a phase.")] = None,
     source: Annotated[str, typer.Option("--source", help="Where the bits come from.")] = "",
+    release: RELEASE = "",
 ) -> int:
     from installers.machines.up import up as bring_up
 
@@ -86,11 +104,10 @@ def up(
     words = [word for phase in skip_phase or () for word in ("--skip-phase", phase)]
     words += ["--source", source] if source else []
     with _working(session) as driver:
-        ready = bring_up(driver, name, wheelhouse=wheelhouse or _own_wheels(), words=words, emit=driver.emit)
+        wheels = wheelhouse or _own_wheels()
+        ready = bring_up(driver, name, wheelhouse=wheels, words=words, emit=driver.emit, release=release)
     if not session.human:
-        session.record(
-            {"type": "up", **_record(name, ready.machine.address, running=True), "kubeconfig": ready.kubeconfig}
-        )
+        session.record({"type": "up", **_record(ready.machine, running=True), "kubeconfig": ready.kubeconfig})
         return Code.FINE
     session.data(f"Olares runs in machine {name} at {ready.machine.address}.")
     session.say(f"""
@@ -119,7 +136,7 @@ def start(session: Session, name: NAME = "olares") -> int:
     need_root("machine start")
     with _working(session) as driver:
         machine = driver.start(name)
-    return _ready(session, machine.name, machine.address)
+    return _ready(session, machine)
 
 
 def stop(session: Session, name: NAME = "olares") -> int:
@@ -146,17 +163,22 @@ def delete(
 
 
 def listed(session: Session) -> int:
-    machines = [_record(m.name, m.address, running=m.pid is not None) for m in _driver(session).listed()]
+    machines = [_record(m, running=m.pid is not None) for m in _driver(session).listed()]
     if not session.human:
         session.record({"type": "machines", "machines": machines})
     elif not machines:
         session.say("No machines. `olares-cli machine create` makes one.")
     else:
         rows = tuple(
-            (Span(m["name"]), Span(m["state"], "good" if m["state"] == "running" else "faint"), Span(m["address"]))
+            (
+                Span(m["name"]),
+                Span(m["state"], "good" if m["state"] == "running" else "faint"),
+                Span(m["address"]),
+                Span(m["release"]),
+            )
             for m in machines
         )
-        show(session, [Table(("MACHINE", "STATE", "ADDRESS"), rows)], stream=session.out)
+        show(session, [Table(("MACHINE", "STATE", "ADDRESS", "DEBIAN"), rows)], stream=session.out)
     return Code.FINE
 
 
@@ -172,17 +194,19 @@ def shell(
     os.execvp(ssh[0], ssh)  # noqa: S606 - ssh takes our place, with the terminal and the exit status
 
 
-def _ready(session: Session, name: str, address: str) -> int:
+def _ready(session: Session, machine: Machine) -> int:
+    name = machine.name
     if session.human:
-        session.data(f"{name} {address}")
+        session.data(f"{name} {machine.address}")
     else:
-        session.record({"type": "machine", **_record(name, address, running=True)})
+        session.record({"type": "machine", **_record(machine, running=True)})
     session.say(f"Next: `olares-cli machine shell {name}`; `olares-cli machine delete {name}` removes it.")
     return Code.FINE
 
 
-def _record(name: str, address: str, *, running: bool) -> dict[str, Any]:
-    return {"name": name, "state": "running" if running else "stopped", "address": address}
+def _record(machine: Machine | Listed, *, running: bool) -> dict[str, Any]:
+    state = "running" if running else "stopped"
+    return {"name": machine.name, "state": state, "address": machine.address, "release": machine.release}
 
 
 def _driver(session: Session) -> Driver:
