@@ -90,7 +90,7 @@ def test_what_was_made_supplies_every_step(warm: Site, asked: list[str], tmp_pat
     assert supplied
     assert all(one.targets and one.record for one in supplied)
     assert {row.outcome for row in events if isinstance(row, StepFinished)} == {"changed"}
-    assert depot.contents.components[0] == "kernel"
+    assert depot.contents.components[0] == "host"
 
 
 def test_apt_is_asked_for_what_the_components_name_and_for_no_build_tool(
