@@ -23,6 +23,7 @@ from installers.choice import (
 from installers.core.artifacts.actions import ACTIONS as ARTIFACT_ACTIONS
 from installers.core.artifacts.depot.open import Depot, accept, nothing
 from installers.core.artifacts.index import Registry
+from installers.core.artifacts.recipes import made_of
 from installers.core.artifacts.releases import require_reach
 from installers.core.artifacts.report import Report
 from installers.core.component.codec import ActionCodec
@@ -307,7 +308,8 @@ def _substitutes(chosen: Sequence[Component]) -> tuple[Substitute, ...]:
 
 def _steps(options: Options, site: Site, probe: Probe, depot: Depot | None = None) -> list[Step]:
     """All steps of the chosen phases, the two files about the installation itself first."""
-    steps = component_steps(site, Platform(_known(OsRelease(), probe).codename, _known(Architecture(), probe)))
+    here = _known(OsRelease(), probe)
+    steps = component_steps(site, Platform(made_of(here.id, here.codename), _known(Architecture(), probe)))
     steps = out_of(depot, steps) if depot else steps
     own = [Step(resource, SELF, PHASES[0].name) for resource in _own(site)]
     return [*own, *_chosen(steps, options)]

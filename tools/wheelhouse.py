@@ -1,4 +1,4 @@
-"""Make a wheelhouse: this program's wheel, its locked dependencies and pip, for the Python of Debian 12.
+"""Make a wheelhouse: this program's wheel, its locked dependencies and pip, for the Pythons of Debian 12 and 13.
 
     python -m tools.wheelhouse DIRECTORY
 
@@ -18,18 +18,10 @@ LOCK = ROOT / "requirements.lock"
 DEVELOPMENT = "# development only"
 """The line in the lock after which come tools that machines do not need."""
 
-TARGET = (
-    *("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "abi3", "--abi", "none"),
-    *(
-        "--platform",
-        "manylinux2014_x86_64",
-        "--platform",
-        "manylinux_2_28_x86_64",
-        "--platform",
-        "manylinux_2_34_x86_64",
-    ),
-    *("--platform", "any"),
-)
+PYTHONS = ("3.11", "3.13")
+"""Those of the releases a machine can have."""
+
+PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64", "manylinux_2_34_x86_64", "any")
 TIMEOUT = 900.0
 
 
@@ -38,11 +30,29 @@ def pip(*words: str) -> None:
     subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT, cwd=ROOT)
 
 
+def target(python: str) -> list[str]:
+    """pip's options that choose wheels for a Python, 3.11 say, whichever one runs us."""
+    own = f"cp{python.replace('.', '')}"
+    words = ["--python-version", python, "--implementation", "cp", "--abi", own, "--abi", "abi3", "--abi", "none"]
+    return words + [word for platform in PLATFORMS for word in ("--platform", platform)]
+
+
 def missing(directory: Path, requirements: str) -> bool:
-    """Whether a locked version has no wheel here yet, or a wheel is here that is not locked."""
+    """Whether a locked version has no wheel here yet for one of the Pythons, or a wheel is here that is not locked."""
     locked = {f"{_name(n)}-{v}" for n, v in re.findall(r"^([A-Za-z0-9._-]+)==([^ \\]+)", requirements, re.MULTILINE)}
-    there = {"-".join((_name(p.name.split("-")[0]), p.name.split("-")[1])) for p in directory.glob("*.whl")}
-    return locked != there
+    wheels = [path.name for path in directory.glob("*.whl")]
+    return any(locked != {_release(name) for name in wheels if _fits(name, python)} for python in PYTHONS)
+
+
+def _release(wheel: str) -> str:
+    name, version, *_ = wheel.split("-")
+    return f"{_name(name)}-{version}"
+
+
+def _fits(wheel: str, python: str) -> bool:
+    """Whether a wheel's tags allow a Python: ``cp313`` only itself, ``abi3`` and ``none`` all later ones."""
+    interpreter, abi, _ = wheel.removesuffix(".whl").split("-")[-3:]
+    return abi in ("abi3", "none") or f"cp{python.replace('.', '')}" in interpreter.split(".")
 
 
 def _name(name: str) -> str:
@@ -61,7 +71,8 @@ def main(arguments: list[str]) -> None:
         runtime = directory / "requirements.txt"
         runtime.write_text(requirements)
         only = ("--only-binary", ":all:", "--require-hashes", "--no-deps")
-        pip("download", *only, *TARGET, "--dest", str(directory), "--requirement", str(runtime))
+        for python in PYTHONS:
+            pip("download", *only, *target(python), "--dest", str(directory), "--requirement", str(runtime))
         runtime.unlink()
     # setuptools copies from what it built before, files deleted since included.
     shutil.rmtree(ROOT / "build/lib", ignore_errors=True)

@@ -40,6 +40,8 @@ class BuildBase(BaseAction):
     cache: str
     ledger: str
     key: str
+    release: str = "bookworm"
+    """As written before machines could have another."""
 
     @property
     def target(self) -> str:
@@ -52,7 +54,7 @@ class BuildBase(BaseAction):
         return KeepCache(self.target)
 
     def execute(self, host: Host) -> Outcome:
-        base, cache = base_root(), Cache(Path(self.cache), Path(self.ledger))
+        base, cache = base_root(self.release), Cache(Path(self.cache), Path(self.ledger))
         with cache.lock("machine-base", lambda done, total, unit, text="": host.progress(done, total, unit, text)):
             began, folder = time.time(), cache.temporary("machine-base")
             seen = 0
@@ -89,6 +91,7 @@ class UnpackBase(BaseAction):
     kind: ClassVar[str] = "unpack-base"
     archive: str
     directory: str
+    release: str = "bookworm"
 
     @property
     def target(self) -> str:
@@ -101,7 +104,7 @@ class UnpackBase(BaseAction):
         return RemoveTree(self.directory)
 
     def execute(self, host: Host) -> Outcome:
-        base, root = base_root(), f"{self.directory}.new"
+        base, root = base_root(self.release), f"{self.directory}.new"
         host.remove_tree(root)
         make_parents(host, root)
         host.mkdir(root)

@@ -19,6 +19,7 @@ from installers.core.model.events import Emit
 from installers.core.remote.client import Address
 from installers.machines import resources
 from installers.machines.actions import ACTIONS
+from installers.machines.base import releases
 from installers.machines.facts import MachinePid
 from installers.machines.layout import Machine, known, machine_journal, planned, shared_journal
 from installers.site import LOCK, Paths
@@ -34,6 +35,7 @@ class Listed:
 
     name: str
     address: str
+    release: str
     pid: int | None
 
 
@@ -45,11 +47,18 @@ class Driver:
     emit: Emit
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def create(self, name: str) -> Machine:
-        """Make a machine and boot it; one that is there is only booted. Raises ``Failure``."""
+    def create(self, name: str, *, release: str = "") -> Machine:
+        """Make a machine and boot it; one that is there is only booted. Raises ``Failure``.
+
+        release: Debian's code name; "" takes the one the machine has, or the usual one.
+        """
+        if release and release not in releases():
+            raise Failure("OLR-MACH-007", release=release, known=", ".join(releases()))
         self._require_means()
-        machine = self._planned(name)
-        self._apply(shared_journal(self.paths), "machines", resources.shared(self.paths), verb="create")
+        machine = self._planned(name, release or releases()[0])
+        if release and machine.release != release:
+            raise Failure("OLR-MACH-008", name=name, release=machine.release, wanted=release)
+        self._share(machine, verb="create")
         self._apply(machine_journal(self.paths, name), name, resources.own(machine), verb="create")
         return machine
 
@@ -58,7 +67,7 @@ class Driver:
         require_root()
         machine = self.find(name)
         # The computer may have been restarted since: bridge and rules do not outlive that.
-        self._apply(shared_journal(self.paths), "machines", resources.shared(self.paths), verb="start")
+        self._share(machine, verb="start")
         self._apply(machine_journal(self.paths, name), name, resources.own(machine), verb="start")
         return machine
 
@@ -79,7 +88,7 @@ class Driver:
         listed = []
         for machine in known(probe, self.paths):
             pid = MachinePid(machine.pids).load(probe)
-            listed.append(Listed(machine.name, machine.address, pid if isinstance(pid, int) else None))
+            listed.append(Listed(machine.name, machine.address, machine.release, pid if isinstance(pid, int) else None))
         return tuple(listed)
 
     def find(self, name: str) -> Machine:
@@ -140,8 +149,12 @@ class Driver:
             *([join(argv)] if argv else []),
         ]
 
-    def _planned(self, name: str) -> Machine:
-        base = resources.base_directory(self.paths)
+    def _share(self, machine: Machine, *, verb: str) -> None:
+        shared = resources.shared(self.paths, machine.release)
+        self._apply(shared_journal(self.paths), "machines", shared, verb=verb)
+
+    def _planned(self, name: str, release: str) -> Machine:
+        base = resources.base_directory(self.paths, release)
         return planned(name, existing=known(LocalProbe(), self.paths), paths=self.paths, base=base)
 
     def _apply(self, journal: str, component: str, wanted: Iterable[Resource], *, verb: str) -> None:

@@ -31,6 +31,11 @@ class Machine:
     run: str
 
     @property
+    def release(self) -> str:
+        """Debian's code name: the base root's directory begins with it."""
+        return self.base.rpartition("/")[2].rpartition("-")[0]
+
+    @property
     def upper(self) -> str:
         return f"{self.home}/upper"
 

@@ -21,7 +21,7 @@ class BaseArchive:
 
     cache: str
     ledger: str
-    base: str
+    release: str
     listens: tuple[str, ...] = ()
 
     @property
@@ -30,7 +30,7 @@ class BaseArchive:
 
     @property
     def name(self) -> str:
-        return f"machine-base-{self.base[:16]}"
+        return f"machine-base-{base_root(self.release).key[:16]}"
 
     @property
     def archive(self) -> str:
@@ -47,7 +47,7 @@ class BaseArchive:
         if facts[self._entry].held == Held.GOOD:
             return Satisfied("it is in the cache and as recorded")
         why = "the cache does not hold it"
-        return Change((BuildBase(self.cache, self.ledger, self.base),), why)
+        return Change((BuildBase(self.cache, self.ledger, base_root(self.release).key, self.release),), why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class Base:
 
     directory: str
     archive: str
+    release: str
     listens: tuple[str, ...] = ()
 
     @property
@@ -68,7 +69,7 @@ class Base:
     def decide(self, facts: Facts) -> Decision:
         if facts[Unpacked(self.directory)]:
             return Satisfied("it is unpacked")
-        return Change((UnpackBase(self.archive, self.directory),), "it is not there yet")
+        return Change((UnpackBase(self.archive, self.directory, self.release),), "it is not there yet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +112,12 @@ class MachineRunning:
         return Change((StartMachine(self.machine),), "it does not run")
 
 
-def base_directory(paths: Paths) -> str:
-    return f"{paths.state}/base/{base_root().name}"
+def base_directory(paths: Paths, release: str) -> str:
+    return f"{paths.state}/base/{base_root(release).name}"
 
 
-def shared(paths: Paths) -> Iterator[Resource]:
-    """What all machines use on the outer host; taken away with the last of them."""
+def shared(paths: Paths, release: str) -> Iterator[Resource]:
+    """What all machines of a release use on the outer host; taken away with the last of all machines."""
     from installers.core.resources.firewall import FirewallRule
     from installers.core.resources.kernel import Sysctl
     from installers.core.resources.network import Link
@@ -124,9 +125,9 @@ def shared(paths: Paths) -> Iterator[Resource]:
 
     net = f"{SUBNET}.0/24"
     yield Packages("mmdebstrap", "systemd-container", "iptables", "iproute2", "openssh-client")
-    archive = BaseArchive(paths.cache, paths.built, base_root().key)
+    archive = BaseArchive(paths.cache, paths.built, release)
     yield archive
-    yield Base(base_directory(paths), archive.archive)
+    yield Base(base_directory(paths, release), archive.archive, release)
     yield Link(BRIDGE, kind="bridge", addresses=(f"{SUBNET}.1/24",))
     yield Sysctl("net.ipv4.ip_forward", "1")
     yield FirewallRule("nat", "POSTROUTING", ("-s", net, "!", "-d", net, "-j", "MASQUERADE"))

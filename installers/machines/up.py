@@ -33,12 +33,13 @@ class Ready:
     kubeconfig: str
 
 
-def up(driver: Driver, name: str, *, wheelhouse: str, words: Sequence[str], emit: Emit) -> Ready:
+def up(driver: Driver, name: str, *, wheelhouse: str, words: Sequence[str], emit: Emit, release: str = "") -> Ready:
     """A machine of that name with Olares running in it; what is there already is found and left alone.
 
-    words: further arguments for ``olares-cli install`` in the machine. Raises ``Failure``.
+    release: as for ``Driver.create``. words: further arguments for ``olares-cli install`` in the machine.
+    Raises ``Failure``.
     """
-    machine = driver.create(name)
+    machine = driver.create(name, release=release)
     with connect(driver.address(machine)) as remote:
         ship(remote, wheelhouse)
         argv = [f"{PROGRAM}/current/bin/olares-cli", "--output", "jsonl", "install", "--yes", *words]

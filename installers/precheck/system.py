@@ -55,6 +55,10 @@ class Systemd(BaseCheck):
         return Passed("it is process 1") if facts[SystemdRunning()] else Failed("OLR-PRE-002", {})
 
 
+SEEN = ("12", "13")
+"""Debian's releases on which an install from its packages was seen to work."""
+
+
 @dataclass(frozen=True, slots=True)
 class Distribution(BaseCheck):
     """The distribution is one the source of the bits can be used on."""
@@ -70,7 +74,7 @@ class Distribution(BaseCheck):
     def judge(self, facts: Facts) -> Verdict:
         found = facts[OsRelease()]
         name = f"{found.name or found.id} {found.version}".strip()
-        if self.edition == "debian" and (found.id, found.version) != ("debian", "12"):
+        if self.edition == "debian" and (found.id != "debian" or found.version not in SEEN):
             return Failed("OLR-PRE-003", {"name": name})
         return Passed(name)
 

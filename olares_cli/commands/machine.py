@@ -26,7 +26,8 @@ from olares_cli.ui.text import Span, Table, show
 from olares_cli.ui.view import view_for
 
 if TYPE_CHECKING:
-    from installers.machines.driver import Driver
+    from installers.machines.driver import Driver, Listed
+    from installers.machines.layout import Machine
 
 
 class Kind(StrEnum):
@@ -62,6 +63,24 @@ KUBERNETES = Annotated[
     str | None, typer.Option("--kubernetes", metavar="VERSION", help="minikube: its Kubernetes, as v1.33.3.")
 ]
 IMAGE = Annotated[list[str] | None, typer.Option("--image", metavar="FILE", help="minikube: an image archive to load.")]
+
+
+def complete_release(incomplete: str) -> list[str]:
+    from installers.machines.base import releases
+
+    return [release for release in releases() if release.startswith(incomplete)]
+
+
+RELEASE = Annotated[
+    str,
+    typer.Option(
+        "--release",
+        help="Its Debian, by code name; bookworm for a new one.",
+        metavar="NAME",
+        autocompletion=complete_release,
+        show_default=False,
+    ),
+]
 NAME = Annotated[str, typer.Argument(metavar="[NAME]", help="The machine.", autocompletion=complete_machine)]
 
 
@@ -77,7 +96,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
         create,
         "Make a machine and start it.",
         f"{start_}create",
-        f"{start_}create two",
+        f"{start_}create two --release trixie",
         "olares-cli machine create --driver minikube --vm-driver docker --memory 6144",
     )
     add(
@@ -113,6 +132,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
 def create(
     session: Session,
     name: NAME = "olares",
+    release: RELEASE = "",
     driver: DRIVER = None,
     vm_driver: VM_DRIVER = None,
     cpus: CPUS = None,
@@ -124,12 +144,13 @@ def create(
 ) -> int:
     given = minikube.Given(vm_driver, cpus, memory, disk, port, kubernetes, image)
     if _kind(driver) is Kind.minikube:
+        _refuse_for_minikube(("--release", release, "it has no Debian"))
         return minikube.create(session, name, given)
     given.refuse()
     need_root("machine create")
     with _working(session) as nspawn:
-        machine = nspawn.create(name)
-    return _ready(session, machine.name, machine.address)
+        machine = nspawn.create(name, release=release)
+    return _ready(session, machine)
 
 
 def up(
@@ -138,6 +159,7 @@ def up(
     wheelhouse: Annotated[str, typer.Option("--wheelhouse", help="The wheels to ship.", metavar="DIR")] = "",
     skip_phase: Annotated[list[str] | None, typer.Option("--skip-phase", help="Leave out a phase.")] = None,
     source: Annotated[str, typer.Option("--source", help="Where the bits come from.")] = "",
+    release: RELEASE = "",
     driver: DRIVER = None,
     vm_driver: VM_DRIVER = None,
     cpus: CPUS = None,
@@ -149,26 +171,36 @@ def up(
 ) -> int:
     given = minikube.Given(vm_driver, cpus, memory, disk, port, kubernetes, image)
     if _kind(driver) is Kind.minikube:
-        for option, value in (("--wheelhouse", wheelhouse), ("--skip-phase", skip_phase), ("--source", source)):
-            if value:
-                raise Failure("OLR-MINI-014", option=option, why="nothing is installed in a minikube machine yet")
+        yet = "nothing is installed in a minikube machine yet"
+        _refuse_for_minikube(
+            ("--release", release, "it has no Debian"),
+            *(("--wheelhouse", wheelhouse, yet), ("--skip-phase", skip_phase, yet), ("--source", source, yet)),
+        )
         return minikube.up(session, name, given)
     given.refuse()
     need_root("machine up")
-    return _up(session, name, wheelhouse=wheelhouse, skip_phase=skip_phase, source=source)
+    return _up(session, name, wheelhouse=wheelhouse, skip_phase=skip_phase, source=source, release=release)
 
 
-def _up(session: Session, name: str, *, wheelhouse: str, skip_phase: list[str] | None, source: str) -> int:
+def _refuse_for_minikube(*given: tuple[str, object, str]) -> None:
+    """Options (name, value, why not) that say nothing to minikube."""
+    for option, value, why in given:
+        if value:
+            raise Failure("OLR-MINI-014", option=option, why=why)
+
+
+def _up(
+    session: Session, name: str, *, wheelhouse: str, skip_phase: list[str] | None, source: str, release: str
+) -> int:
     from installers.machines.up import up as bring_up
 
     words = [word for phase in skip_phase or () for word in ("--skip-phase", phase)]
     words += ["--source", source] if source else []
     with _working(session) as nspawn:
-        ready = bring_up(nspawn, name, wheelhouse=wheelhouse or _own_wheels(), words=words, emit=nspawn.emit)
+        wheels = wheelhouse or _own_wheels()
+        ready = bring_up(nspawn, name, wheelhouse=wheels, words=words, emit=nspawn.emit, release=release)
     if not session.human:
-        session.record(
-            {"type": "up", **_record(name, ready.machine.address, running=True), "kubeconfig": ready.kubeconfig}
-        )
+        session.record({"type": "up", **_record(ready.machine, running=True), "kubeconfig": ready.kubeconfig})
         return Code.FINE
     session.data(f"Olares runs in machine {name} at {ready.machine.address}.")
     session.say(f"""
@@ -198,7 +230,7 @@ def start(session: Session, name: NAME = "olares", driver: DRIVER = None) -> int
     need_root("machine start")
     with _working(session) as nspawn:
         machine = nspawn.start(name)
-    return _ready(session, machine.name, machine.address)
+    return _ready(session, machine)
 
 
 def stop(session: Session, name: NAME = "olares", driver: DRIVER = None) -> int:
@@ -234,17 +266,22 @@ def delete(
 def listed(session: Session, driver: DRIVER = None) -> int:
     if _kind(driver) is Kind.minikube:
         return minikube.listed(session)
-    machines = [_record(m.name, m.address, running=m.pid is not None) for m in _driver(session).listed()]
+    machines = [_record(m, running=m.pid is not None) for m in _driver(session).listed()]
     if not session.human:
         session.record({"type": "machines", "machines": machines})
     elif not machines:
         session.say("No machines. `olares-cli machine create` makes one.")
     else:
         rows = tuple(
-            (Span(m["name"]), Span(m["state"], "good" if m["state"] == "running" else "faint"), Span(m["address"]))
+            (
+                Span(m["name"]),
+                Span(m["state"], "good" if m["state"] == "running" else "faint"),
+                Span(m["address"]),
+                Span(m["release"]),
+            )
             for m in machines
         )
-        show(session, [Table(("MACHINE", "STATE", "ADDRESS"), rows)], stream=session.out)
+        show(session, [Table(("MACHINE", "STATE", "ADDRESS", "DEBIAN"), rows)], stream=session.out)
     return Code.FINE
 
 
@@ -269,17 +306,19 @@ def _kind(given: Kind | None) -> Kind:
     return given or (Kind.minikube if sys.platform == "darwin" else Kind.nspawn)
 
 
-def _ready(session: Session, name: str, address: str) -> int:
+def _ready(session: Session, machine: Machine) -> int:
+    name = machine.name
     if session.human:
-        session.data(f"{name} {address}")
+        session.data(f"{name} {machine.address}")
     else:
-        session.record({"type": "machine", **_record(name, address, running=True)})
+        session.record({"type": "machine", **_record(machine, running=True)})
     session.say(f"Next: `olares-cli machine shell {name}`; `olares-cli machine delete {name}` removes it.")
     return Code.FINE
 
 
-def _record(name: str, address: str, *, running: bool) -> dict[str, Any]:
-    return {"name": name, "state": "running" if running else "stopped", "address": address}
+def _record(machine: Machine | Listed, *, running: bool) -> dict[str, Any]:
+    state = "running" if running else "stopped"
+    return {"name": machine.name, "state": state, "address": machine.address, "release": machine.release}
 
 
 def _driver(session: Session) -> Driver:

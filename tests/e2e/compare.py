@@ -20,13 +20,17 @@ Snapshot = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Exempt:
-    """One entry: a name of a snapshot; ``below``: everything under one path; ``begins``: all such names."""
+    """One entry: a name of a snapshot; ``below``: everything under one path; ``begins``: all such names.
+
+    ``debian``: the one version of Debian it is about, "" for all.
+    """
 
     reason: str
     owner: str
     name: str = ""
     below: str = ""
     begins: str = ""
+    debian: str = ""
 
     def covers(self, name: str) -> bool:
         if self.begins:
@@ -71,8 +75,14 @@ def take_installed(inside: Inside) -> Snapshot:
 
 def differences(before: Snapshot, after: Snapshot) -> dict[str, str]:
     """Name → what happened, without what moves by itself."""
-    moving = rules().unsteady
+    moving = _of(before, rules().unsteady)
     return {name: said for name, said in _all(before, after) if not any(exempt.covers(name) for exempt in moving)}
+
+
+def _of(snapshot: Snapshot, exempts: Sequence[Exempt]) -> tuple[Exempt, ...]:
+    """Those that are about this machine's Debian."""
+    version = snapshot.get("package base-files", "- -").split()[1].partition(".")[0]
+    return tuple(exempt for exempt in exempts if exempt.debian in ("", version))
 
 
 def _all(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, str]]:
@@ -89,13 +99,14 @@ def remainder(before: Snapshot, after: Snapshot) -> tuple[dict[str, str], list[s
     """What an uninstall left that no exception covers, and the exceptions that matched nothing."""
     found = differences(before, after)
     used: set[Exempt] = set()
+    leaves = _of(before, rules().leaves)
     rest = {}
     for name, said in found.items():
-        covering = [exempt for exempt in rules().leaves if exempt.covers(name)]
+        covering = [exempt for exempt in leaves if exempt.covers(name)]
         used.update(covering)
         if not covering:
             rest[name] = said
-    return rest, [entry.name or entry.below or entry.begins for entry in rules().leaves if entry not in used]
+    return rest, [entry.name or entry.below or entry.begins for entry in leaves if entry not in used]
 
 
 def same_end(one: Snapshot, other: Snapshot) -> dict[str, str]:
@@ -113,7 +124,7 @@ def unknown_unsteady(*snapshots: Snapshot) -> list[str]:
     names = {name for snapshot in snapshots for name in snapshot}
     return [
         entry.name or entry.below or entry.begins
-        for entry in rules().unsteady
+        for entry in _of(snapshots[0], rules().unsteady)
         if not any(entry.covers(name) for name in names)
     ]
 

@@ -98,8 +98,8 @@ class Inside:
     def exists(self) -> bool:
         return self.name in {machine.name for machine in self.driver.listed()}
 
-    def create(self) -> Ran:
-        made = self.ended(outer("machine", "create", self.name, timeout=900))
+    def create(self, *words: str) -> Ran:
+        made = self.ended(outer("machine", "create", self.name, *words, timeout=900))
         self._open()
         return made
 

@@ -70,7 +70,7 @@ def undisturbed(installed: Installed) -> compare.Snapshot:
     """The end state of an install that nobody disturbed, with the tools of one that had to build."""
     inside = installed.inside
     inside.wait_running()
-    lists = "-oDir::State::Lists=$(ls -d /var/cache/olares/apt/day/* | tail -n 1)"
+    lists = "-oDir::State::Lists=$(ls -d /var/cache/olares/apt/day/bookworm/* | tail -n 1)"
     inside.shell(f"apt-get -y -q {lists} --no-install-recommends install {TOOLS}", timeout=300)
     taken = compare.take_installed(inside)
     inside.shell(f"apt-get -y -q purge --auto-remove {TOOLS}", timeout=300)

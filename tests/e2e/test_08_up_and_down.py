@@ -80,7 +80,7 @@ def test_up_again_finds_everything_there_in_seconds(gone: Inside, tell: Tell) ->
 
 def test_what_the_computer_around_it_lost_is_repaired_by_the_next_up(gone: Inside) -> None:
     """The kinds of resource no component inside has: a network link and firewall rules."""
-    shared = list(resources.shared(gone.driver.paths))
+    shared = list(resources.shared(gone.driver.paths, "bookworm"))
     rules = [resource for resource in shared if isinstance(resource, FirewallRule)]
     (link,) = (resource for resource in shared if isinstance(resource, Link))
     for rule in rules:

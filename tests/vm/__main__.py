@@ -3,6 +3,7 @@
     python -m tests.vm [PYTEST-ARGUMENT...]
 
 OLARES_VM_DIR names the directory for the guest's parts (some 4 GiB); else it is build/vm.
+OLARES_VM_RELEASE is Debian's code name of the guest, bookworm unless set; each wants a directory of its own.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ time; the guest's disk is made anew for each run. Nothing is installed on this c
 from __future__ import annotations
 
 import gzip
+import lzma
 import os
 import shutil
 import subprocess
@@ -23,12 +24,16 @@ DIRECTORY = "OLARES_VM_DIR"
 OVERLAY = ROOT / "tests/data/vm/root"
 """Files of the guest that a Debian installer would have written."""
 
-EMULATOR = ("qemu-system-x86", "busybox-static", "linux-image-cloud-amd64")
+RELEASE = os.environ.get("OLARES_VM_RELEASE", "bookworm")
+"""Debian's code name of the guest."""
+
+EMULATOR = ("qemu-system-x86", "busybox-static")
+KERNEL = ("linux-image-cloud-amd64",)
 DISK = 16 << 30
 """Bytes of the guest's disk; the file is sparse."""
 
 VIRTIO = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
-"""What this kernel needs to reach its disk, in the order it loads; ext4 is built in."""
+"""What this kernel needs to reach its disk, in the order it loads, where it is not built in; ext4 is everywhere."""
 
 ENABLED = ("systemd-networkd.service", "systemd-networkd-wait-online.service", "ssh.service")
 CHORES = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "fstrim.timer", "e2scrub_all.timer")
@@ -42,7 +47,7 @@ INIT = """#!/bin/busybox sh
 B=/bin/busybox
 $B mount -t proc proc /proc
 $B mount -t devtmpfs dev /dev
-for m in {modules}; do $B insmod /modules/$m.ko; done
+for m in {modules}; do $B insmod /modules/$m; done
 until [ -b /dev/vda ]; do $B sleep 0.1; done
 $B mount -t ext4 /dev/vda /root
 $B mount --move /dev /root/dev
@@ -56,9 +61,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A guest ready to boot. ``tools``: the root the emulator runs in; disk, kernel and initrd lie in its /vm."""
+    """A guest ready to boot. ``tools``: the root the emulator runs in; disk, kernel and initrd lie in its /vm.
+
+    ``linux``: the kernel's package, unpacked.
+    """
 
     tools: Path
+    linux: Path
     key: Path
     known_hosts: Path
 
@@ -86,16 +95,19 @@ def assemble(say: Say) -> Image:
     """Make a guest with an empty system and this computer's cache in it."""
     work = directory()
     work.mkdir(parents=True, exist_ok=True)
-    base = base_root()
-    tools, system, root = work / "tools", work / "base.tar", work / "root"
+    base = base_root(RELEASE)
+    tools, linux, system, root = work / "tools", work / "linux", work / "base.tar", work / "root"
     if not tools.exists():
-        say("the emulator, busybox and the kernel from Debian packages")
-        _debian("extract", base.suite, EMULATOR, tools)
+        say("the emulator and busybox from Debian packages")
+        _debian("extract", "bookworm", EMULATOR, tools)
+    if not linux.exists():
+        say("the kernel from its Debian package")
+        _debian("extract", base.suite, KERNEL, linux)
     if not system.exists():
         say("a Debian base from Debian packages")
         _debian("minbase", base.suite, base.packages, system)
     say("the guest's root and disk")
-    image = Image(tools, work / "key", work / "known_hosts")
+    image = Image(tools, linux, work / "key", work / "known_hosts")
     _remove(root)
     _run("mkdir", str(root))
     _run("tar", "-C", str(root), "--numeric-owner", "--xattrs", "-xpf", str(system))
@@ -128,20 +140,24 @@ def _debian(variant: str, suite: str, packages: Sequence[str], target: Path) -> 
     partial.rename(target)
 
 
-def kernel(tools: Path) -> str:
-    """Its release."""
-    (release,) = (path.name.removeprefix("vmlinuz-") for path in (tools / "boot").glob("vmlinuz-*"))
-    return release
+def _name(module: Path) -> str:
+    return module.name.removesuffix(".xz")
+
+
+def _modules(linux: Path) -> Path:
+    """Where the kernel's modules lie; their directory is named after its release."""
+    (found,) = [*linux.glob("usr/lib/modules/*"), *linux.glob("lib/modules/*")]
+    return found
 
 
 def _configure(root: Path, image: Image) -> None:
     """What makes a base root into a computer: modules, keys, units, the files of the overlay."""
-    release = kernel(image.tools)
-    for path in base_root().removed:
+    modules = _modules(image.linux)
+    for path in base_root(RELEASE).removed:
         (root / path.lstrip("/")).unlink(missing_ok=True)
     shutil.copytree(OVERLAY, root, dirs_exist_ok=True)
-    shutil.copytree(image.tools / "lib/modules" / release, root / "usr/lib/modules" / release)
-    _run("chroot", str(root), "depmod", release)
+    shutil.copytree(modules, root / "usr/lib/modules" / modules.name)
+    _run("chroot", str(root), "depmod", modules.name)
     _run("chroot", str(root), "systemctl", "--quiet", "enable", *ENABLED)
     _run("chroot", str(root), "systemctl", "--quiet", "mask", *CHORES)
     (root / "etc/machine-id").write_text(os.urandom(16).hex() + "\n")
@@ -179,18 +195,19 @@ def _disk(root: Path, image: Image) -> None:
         file.truncate(DISK)
     # Tables are written now: the guest would do it in the background for its first minutes.
     _run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-d", str(root), str(disk))
-    release = kernel(image.tools)
-    shutil.copyfile(image.tools / f"boot/vmlinuz-{release}", image.vm / "vmlinuz")
+    modules = _modules(image.linux)
+    shutil.copyfile(image.linux / f"boot/vmlinuz-{modules.name}", image.vm / "vmlinuz")
     first = image.tools.with_name("first")
     _remove(first)
     for name in ("bin", "proc", "dev", "root", "modules"):
         (first / name).mkdir(parents=True)
     shutil.copy(image.tools / "bin/busybox", first / "bin")
-    for module in VIRTIO:
-        (found,) = (image.tools / "lib/modules" / release).rglob(f"{module}.ko")
-        shutil.copy(found, first / "modules")
+    found = [path for module in VIRTIO for path in modules.rglob(f"{module}.ko*")]
+    for path in found:
+        content = path.read_bytes()
+        (first / "modules" / _name(path)).write_bytes(lzma.decompress(content) if path.suffix == ".xz" else content)
     init = first / "init"
-    init.write_text(INIT.format(modules=" ".join(VIRTIO)))
+    init.write_text(INIT.format(modules=" ".join(_name(path) for path in found)))
     init.chmod(0o755)
     (image.vm / "initrd.gz").write_bytes(gzip.compress(cpio.archive(first), compresslevel=1))
     _remove(first)

@@ -20,7 +20,7 @@ from installers.core.artifacts.buildah import hidden_cache
 from installers.core.artifacts.cache import Cache
 from installers.core.artifacts.depot.take import Supply, take
 from installers.core.artifacts.index import architecture, index, pinned
-from installers.core.artifacts.recipes import ROOT, plan
+from installers.core.artifacts.recipes import ROOT, made_of, plan
 from installers.core.artifacts.registries import fetched
 from installers.core.artifacts.releases import fetched_release, note_members, released
 from installers.core.artifacts.report import FAILED, Lines, failure_line
@@ -79,7 +79,7 @@ def _take(options: argparse.Namespace) -> None:
 
 def _build(options: argparse.Namespace) -> None:
     here = apt.release()
-    planned = plan(options.name, release=here.codename, arch=architecture(), root=options.recipes)
+    planned = plan(options.name, release=made_of(here.id, here.codename), arch=architecture(), root=options.recipes)
     if planned.key != options.expected:
         raise Failure("OLR-ART-012", recipe=options.name)
     paths = Paths(state=str(options.state))

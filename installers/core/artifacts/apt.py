@@ -13,6 +13,7 @@ from pathlib import Path
 from installers.core.artifacts.cache import Cache
 from installers.core.artifacts.disk import write_whole
 from installers.core.artifacts.fetch.proxy import proxy_for
+from installers.core.artifacts.recipes import made_of
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
 from installers.core.host.runner import run_process
@@ -52,6 +53,14 @@ def parse_release(text: str) -> Release:
     """A release from os-release."""
     row = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', text, re.MULTILINE))
     return Release(row.get("ID", ""), row.get("VERSION_ID", ""), row.get("VERSION_CODENAME", ""))
+
+
+def of_release(sources: Iterable[Source], *, here: str, wanted: str) -> tuple[Source, ...]:
+    """The same archives with another release's suites: a mirror of Debian carries them all."""
+    return tuple(
+        replace(source, suites=tuple(wanted + suite.removeprefix(here) for suite in source.suites))
+        for source in sources
+    )
 
 
 def debian_sources(files: Mapping[str, str], codename: str) -> tuple[Source, ...]:
@@ -98,9 +107,9 @@ def settings(dump: str) -> tuple[tuple[str, str], ...]:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """What apt needs to reach the host's mirror from anywhere on this host."""
+    """What apt needs to reach the host's mirror from anywhere on this host. ``release``: its code name there."""
 
-    release: Release
+    release: str
     sources: tuple[Source, ...]
     settings: tuple[tuple[str, str], ...] = ()
 
@@ -149,8 +158,10 @@ class Mirror:
         if not source.signed_by:
             return source
         key = Path(source.signed_by)
-        shutil.copyfile(key, folder / key.name)
-        return replace(source, signed_by=f"{seen}/{key.name}")
+        # Debian 13 calls its keyring .pgp; the apt of Debian 12 knows it by the older name.
+        name = key.name.removesuffix(".pgp") + ".gpg" if key.suffix == ".pgp" else key.name
+        shutil.copyfile(key, folder / name)
+        return replace(source, signed_by=f"{seen}/{name}")
 
 
 @contextmanager
@@ -168,10 +179,15 @@ def release() -> Release:
 
 
 def mirror() -> Mirror:
-    """What this host's apt is configured for. ``OLR-ART-013`` when that is not its Debian."""
+    """What this host's apt is configured for, with the release recipes are made of.
+
+    ``OLR-ART-013`` when that is not its Debian.
+    """
     here = release()
+    wanted = made_of(here.id, here.codename)
     parts = Path("/etc/apt/sources.list.d")
     paths = [Path("/etc/apt/sources.list"), *parts.glob("*.list"), *parts.glob("*.sources")]
     files = {str(path): path.read_text() for path in paths if path.is_file()}
     dump = run_process(["apt-config", "dump", "Acquire"], timeout=30).stdout
-    return Mirror(here, debian_sources(files, here.codename), settings(dump))
+    sources = of_release(debian_sources(files, here.codename), here=here.codename, wanted=wanted)
+    return Mirror(wanted, sources, settings(dump))

@@ -178,7 +178,7 @@ class Bench:
         self.report(0, 0, "steps", f"{self._recipe.title}: {text}")
 
     def _minimal_root(self) -> str:
-        release = self.shop.mirror.release.codename
+        release = self.shop.mirror.release
         host, archive = self.scratch / "host", self.scratch / "base.tar"
         conf = self.shop.mirror.lay(host, seen=str(host))
         # apt's own environment variables: unlike options they do not stay in the root.

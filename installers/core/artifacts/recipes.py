@@ -19,6 +19,10 @@ ROOT = Path(__file__).parents[2]
 BASE = "core/artifacts/base"
 """The recipe of the root all Debian-based ones start from."""
 
+DEBIAN = "bookworm"
+"""The release of Debian that recipes are made of on every Debian: the last with the whole source of Kubernetes.
+An image then holds the same versions everywhere, and a cache serves computers of several releases."""
+
 _FORMAT = 1
 """Raised when building the same recipe would give something else. Keys leave defaults out: a new field keeps them."""
 
@@ -66,7 +70,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     It makes an image when ``reference`` is set (``aliases``: its other names), else the files
     ``outputs`` names below ``/out``.
-    ``from`` is ``debian`` (the host's release, minimal) or ``scratch``. In this order: ``packages``
+    ``from`` is ``debian`` (minimal) or ``scratch``. In this order: ``packages``
     are installed, ``sources`` (Debian source packages) fetched to ``/src``, files laid, ``commands``
     run, each an argument list; the recipe's folder is seen at ``/recipe``. ``disk``: MiB needed
     while it is made. ``minutes``: how long all commands may take.
@@ -143,8 +147,13 @@ def _wrong(recipe: Recipe) -> str:
     return f"{bad} is not a plain file name" if bad else ""
 
 
+def made_of(id: str, codename: str) -> str:
+    """The release recipes are made of on a host with this id and code name in os-release."""
+    return DEBIAN if id == "debian" else codename
+
+
 def plan(name: str, *, release: str, arch: str, root: Path = ROOT) -> Planned:
-    """Read a recipe and everything it names. ``release``: Debian's code name, ``arch``: Debian's word."""
+    """Read a recipe and everything it names. ``release``: of what it is made of, ``arch``: Debian's word."""
     return _plan(name, release=release, arch=arch, root=root, above=())
 
 

@@ -12,7 +12,7 @@ from installers.core.model import Secret
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What recipes depend on: Debian's code name and its word for the architecture."""
+    """What recipes depend on: the code name of what they are made of, and Debian's word for the architecture."""
 
     release: str
     arch: str

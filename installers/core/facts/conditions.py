@@ -227,7 +227,7 @@ class ContainerdVersion:
         return parse_policy(answer.stdout).get("containerd")
 
 
-SERIES = {frozenset({("Debian", "bookworm")}): "1.6"}
+SERIES = {frozenset({("Debian", "bookworm")}): "1.6", frozenset({("Debian", "trixie")}): "1.7"}
 """containerd's series where all of apt's lists are of this origin and release."""
 LISTS = "/var/lib/apt/lists"
 

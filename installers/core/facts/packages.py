@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import ClassVar
 
+from installers.core.facts.platform import OsRelease
 from installers.core.model import Output, Probe, Query, Unknown
 from installers.site import Paths
 
@@ -228,11 +229,16 @@ def problem_in(text: str) -> tuple[str, str]:
 
 
 def lists_directory(probe: Probe) -> str:
-    """Today's package lists. A new directory each day: one in use by an installation never changes."""
+    """Today's package lists. A new directory each day: one in use by an installation never changes.
+
+    By code name, since machines of several releases share a cache.
+    """
     boot = re.search(r"^btime (\d+)$", probe.read("/proc/stat").decode(), re.MULTILINE)
     uptime = float(probe.read("/proc/uptime").split()[0])
     today = datetime.fromtimestamp(int(boot[1] if boot else 0) + uptime, UTC).date()
-    return f"{Paths.from_environment().cache}/apt/day/{today.isoformat()}"
+    here = OsRelease().load(probe)
+    release = "" if isinstance(here, Unknown) else here.codename
+    return "/".join((Paths.from_environment().cache, "apt/day", *filter(None, (release, today.isoformat()))))
 
 
 def listed(probe: Probe) -> bool:

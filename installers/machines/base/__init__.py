@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 
@@ -40,15 +41,17 @@ class BaseRoot:
         return f"{self.suite}-{hashlib.sha256(repr(self).encode()).hexdigest()[:12]}"
 
 
-@cache
-def base_root() -> BaseRoot:
-    """The base root as ``base.yaml`` describes it."""
-    import yaml
+def releases() -> tuple[str, ...]:
+    """Code names of the Debian releases a machine can have, the usual one first."""
+    return tuple(_described()["releases"])
 
-    folder = files("installers.machines.base")
-    row: dict[str, Any] = yaml.safe_load(folder.joinpath("base.yaml").read_bytes())
+
+@cache
+def base_root(release: str) -> BaseRoot:
+    """The base root of a release as ``base.yaml`` describes it."""
+    folder, row = _folder(), _described()
     return BaseRoot(
-        suite=row["suite"],
+        suite=release,
         packages=tuple(row["packages"]),
         masked=tuple(row["masked"]),
         enabled=tuple(row["enabled"].items()),
@@ -57,3 +60,15 @@ def base_root() -> BaseRoot:
         ),
         removed=tuple(row["removed"]),
     )
+
+
+@cache
+def _described() -> dict[str, Any]:
+    import yaml
+
+    row: dict[str, Any] = yaml.safe_load(_folder().joinpath("base.yaml").read_bytes())
+    return row
+
+
+def _folder() -> Traversable:
+    return files("installers.machines.base")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from installers.core.artifacts.apt import Mirror, Release, Source, debian_sources, parse_release, settings
+from installers.core.artifacts.apt import Mirror, Release, Source, debian_sources, of_release, parse_release, settings
 from installers.core.errors import Failure
 
 DEB822 = """\
@@ -56,6 +56,18 @@ def test_one_line_sources() -> None:
     ]
 
 
+def test_a_mirror_is_asked_for_another_release_than_the_hosts() -> None:
+    hosts = (
+        Source(("http://mirror.example/debian",), ("trixie", "trixie-updates"), ("main",), KEYRING),
+        Source(("http://mirror.example/debian-security",), ("trixie-security",), ("main",)),
+    )
+    assert of_release(hosts, here="trixie", wanted="bookworm") == (
+        Source(("http://mirror.example/debian",), ("bookworm", "bookworm-updates"), ("main",), KEYRING),
+        Source(("http://mirror.example/debian-security",), ("bookworm-security",), ("main",)),
+    )
+    assert of_release(hosts, here="trixie", wanted="trixie") == hosts
+
+
 @pytest.mark.parametrize("text", ["", OTHERS, "deb http://mirror.example/debian trixie main\n"])
 def test_a_host_without_its_debian_is_refused(text: str) -> None:
     with pytest.raises(Failure) as caught:
@@ -73,22 +85,29 @@ APT::Get::Assume-Yes "true";
 """
     found = settings(dump)
     assert found == (("Acquire::http::Proxy", "http://proxy.example:3128"), ("Acquire::https::Verify-Peer", "true"))
-    assert Mirror(Release("debian", "12", "bookworm"), (), found).proxies() == {
-        "http_proxy": "http://proxy.example:3128"
-    }
+    assert Mirror("bookworm", (), found).proxies() == {"http_proxy": "http://proxy.example:3128"}
 
 
 def test_the_configuration_laid_for_a_root_names_places_as_the_root_sees_them(tmp_path: Path) -> None:
     key = tmp_path / "key.gpg"
     key.write_bytes(b"key")
     source = Source(("http://mirror.example/debian",), ("bookworm",), ("main",), str(key))
-    mirror = Mirror(Release("debian", "12", "bookworm"), (source,), (("Acquire::http::Proxy", "http://u:p@proxy"),))
+    mirror = Mirror("bookworm", (source,), (("Acquire::http::Proxy", "http://u:p@proxy"),))
     conf = mirror.lay(tmp_path / "host", seen="/run/there")
     assert conf.stat().st_mode & 0o077 == 0, "a proxy may carry a password"
     assert 'Acquire::http::Proxy "http://u:p@proxy";' in conf.read_text()
     assert str(tmp_path) not in conf.read_text()
     assert "[signed-by=/run/there/key.gpg]" in (tmp_path / "host/sources.list").read_text()
     assert (tmp_path / "host/key.gpg").read_bytes() == b"key"
+
+
+def test_a_keyring_by_its_name_of_debian_13_is_laid_by_the_name_debian_12_knows(tmp_path: Path) -> None:
+    key = tmp_path / "keyring.pgp"
+    key.write_bytes(b"key")
+    source = Source(("http://mirror.example/debian",), ("bookworm",), ("main",), str(key))
+    Mirror("bookworm", (source,)).lay(tmp_path / "host", seen="/run/there")
+    assert "[signed-by=/run/there/keyring.gpg]" in (tmp_path / "host/sources.list").read_text()
+    assert (tmp_path / "host/keyring.gpg").read_bytes() == b"key"
 
 
 SOURCES = (
@@ -123,14 +142,14 @@ def test_the_environments_proxy_is_laid_where_apt_has_none_of_its_own(
     monkeypatch.setenv("http_proxy", "http://u:p@p.example:3")
     monkeypatch.setenv("https_proxy", "http://q.example:4")
     monkeypatch.setenv("no_proxy", "intra.example")
-    conf = Mirror(Release("debian", "12", "bookworm"), SOURCES, own).lay(tmp_path / "host", seen="/run/there")
+    conf = Mirror("bookworm", SOURCES, own).lay(tmp_path / "host", seen="/run/there")
     found = re.findall(r'^Acquire::(\S*Proxy\S*) "(.*)";$', conf.read_text(), re.MULTILINE)
     assert dict(found) == expected
 
 
 def test_apts_word_for_no_proxy_is_no_address() -> None:
     direct = (("Acquire::http::Proxy", "DIRECT"),)
-    assert Mirror(Release("debian", "12", "bookworm"), (), direct).proxies() == {"http_proxy": ""}
+    assert Mirror("bookworm", (), direct).proxies() == {"http_proxy": ""}
 
 
 def test_release() -> None:

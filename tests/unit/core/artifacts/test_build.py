@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import installers.core.artifacts.build as build
-from installers.core.artifacts.apt import Mirror, Release, Source
+from installers.core.artifacts.apt import Mirror, Source
 from installers.core.artifacts.cache import Cache, verify_all
 from installers.core.artifacts.index import Pinned
 from installers.core.artifacts.recipes import BASE, Planned, plan
@@ -93,7 +93,7 @@ def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
 @pytest.fixture
 def shop(tmp_path: Path) -> build.Workshop:
     source = Source(("http://mirror.example/debian",), ("bookworm",), ("main",))
-    mirror = Mirror(Release("debian", "12", "bookworm"), (source,))
+    mirror = Mirror("bookworm", (source,))
     return build.Workshop(Cache(tmp_path / "cache", tmp_path / "ledger"), tmp_path / "scratch", mirror)
 
 
