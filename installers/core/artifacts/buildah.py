@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import re
+import resource
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ _STEP = 600.0
 """Seconds for one of buildah's own steps (copy, commit); commands inside a root bring their own limit."""
 
 _SETTINGS = "containers.conf"
+_LIMITS = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
 _CONTAINERS = Path("/var/lib/containers")
 
 
@@ -59,7 +61,14 @@ class Buildah:
     def __post_init__(self) -> None:
         # Else it makes /etc/cni/net.d for its lock; and nobody's settings on this host should change a build.
         settings = f'[network]\nnetwork_config_dir = "{self.scratch}/network"\n'
+        settings += f'[engine]\nhelper_binaries_dir = ["{self.scratch}/helpers"]\n'
+        # Else 1.39 raises them to what it thinks is usual, for which not every root has the privilege.
+        limits = ", ".join(f'"{name}={_limit(which)}"' for name, which in _LIMITS.items())
+        settings += f"[containers]\ndefault_ulimits = [{limits}]\n"
         (self.scratch / _SETTINGS).write_text(settings)
+        # 1.39 insists on this program before it knows that builds here use the host's network.
+        (self.scratch / "helpers").mkdir(exist_ok=True)
+        (self.scratch / "helpers/netavark").symlink_to("/bin/false")
 
     def _call(self, *args: str, timeout: float = _STEP, on_line: Callable[[str], None] | None = None) -> Output:
         where = ["--root", f"{self.scratch}/storage", "--runroot", f"{self.scratch}/run"]
@@ -118,6 +127,12 @@ class Buildah:
     def commit(self, container: str, archive: Path, *, reference: str) -> None:
         """Write the image as an OCI archive; layers are not compressed, they never travel."""
         self._call("commit", "--quiet", "--disable-compression", container, f"oci-archive:{archive}:{reference}")
+
+
+def _limit(which: int) -> str:
+    """This process's own limit, soft and hard; -1 is none."""
+    soft, hard = resource.getrlimit(which)
+    return f"{soft}:{hard}"
 
 
 def storage_driver(scratch: Path, mountinfo: str) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import resource
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from installers.core.artifacts.buildah import mounts_below, storage_driver
+from installers.core.artifacts.buildah import Buildah, mounts_below, storage_driver
+from installers.core.model import Output
 
 MOUNTS = """\
 22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -38,3 +42,16 @@ def test_mounts_are_taken_innermost_first_and_a_neighbours_stay() -> None:
     below = "/var/lib/olares/plain/build/a"
     found = mounts_below(Path(below), MOUNTS)
     assert found == (f"{below}/storage/overlay/merged", f"{below}/storage/overlay")
+
+
+def test_its_settings_are_its_own_and_ask_for_nothing_we_may_not(tmp_path: Path) -> None:
+    def run(argv: Sequence[str], **_: object) -> Output:
+        raise AssertionError(argv)
+
+    Buildah(tmp_path, "overlay", run)
+    settings = tomllib.loads((tmp_path / "containers.conf").read_text())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert f"nofile={soft}:{hard}" in settings["containers"]["default_ulimits"]
+    (helpers,) = settings["engine"]["helper_binaries_dir"]
+    assert [path.name for path in Path(helpers).iterdir()] == ["netavark"]
+    assert settings["network"]["network_config_dir"].startswith(str(tmp_path))
