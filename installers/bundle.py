@@ -26,7 +26,7 @@ from installers.core.artifacts.depot.publish import VALID, compare, listed, rene
 from installers.core.artifacts.depot.unpack import head, unpack
 from installers.core.artifacts.disk import remove, sync_tree
 from installers.core.artifacts.index import Pinned
-from installers.core.artifacts.recipes import ROOT, Planned
+from installers.core.artifacts.recipes import ROOT, Planned, made_of
 from installers.core.artifacts.report import Listener, Report, told
 from installers.core.component.load import Component
 from installers.core.component.steps import TOOLS
@@ -87,7 +87,7 @@ def create(order: Order, probe: Probe, emit: Emit) -> Made:
     require_output(order.output)
     site = choose(order.site, probe)
     host = this_host(probe)
-    steps = component_steps(site, Platform(host.release, host.architecture))
+    steps = component_steps(site, Platform(made_of(host.family, host.release), host.architecture))
     wanted = wanted_of(steps, components(site))
     if host.family != "debian" and (wanted.built or wanted.packages):
         raise Failure("OLR-BND-020", reason=f"it is {host.family or 'an unknown system'}, not Debian")

@@ -144,18 +144,13 @@ def create(
 ) -> int:
     given = minikube.Given(vm_driver, cpus, memory, disk, port, kubernetes, image)
     if _kind(driver) is Kind.minikube:
-        _refuse_release(release)
+        _refuse_for_minikube(("--release", release, "it has no Debian"))
         return minikube.create(session, name, given)
     given.refuse()
     need_root("machine create")
     with _working(session) as nspawn:
         machine = nspawn.create(name, release=release)
     return _ready(session, machine)
-
-
-def _refuse_release(release: str) -> None:
-    if release:
-        raise Failure("OLR-MINI-014", option="--release", why="a minikube machine is no Debian")
 
 
 def up(
@@ -176,14 +171,22 @@ def up(
 ) -> int:
     given = minikube.Given(vm_driver, cpus, memory, disk, port, kubernetes, image)
     if _kind(driver) is Kind.minikube:
-        for option, value in (("--wheelhouse", wheelhouse), ("--skip-phase", skip_phase), ("--source", source)):
-            if value:
-                raise Failure("OLR-MINI-014", option=option, why="nothing is installed in a minikube machine yet")
-        _refuse_release(release)
+        yet = "nothing is installed in a minikube machine yet"
+        _refuse_for_minikube(
+            ("--release", release, "it has no Debian"),
+            *(("--wheelhouse", wheelhouse, yet), ("--skip-phase", skip_phase, yet), ("--source", source, yet)),
+        )
         return minikube.up(session, name, given)
     given.refuse()
     need_root("machine up")
     return _up(session, name, wheelhouse=wheelhouse, skip_phase=skip_phase, source=source, release=release)
+
+
+def _refuse_for_minikube(*given: tuple[str, object, str]) -> None:
+    """Options (name, value, why not) that say nothing to minikube."""
+    for option, value, why in given:
+        if value:
+            raise Failure("OLR-MINI-014", option=option, why=why)
 
 
 def _up(

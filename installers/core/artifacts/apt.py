@@ -158,8 +158,10 @@ class Mirror:
         if not source.signed_by:
             return source
         key = Path(source.signed_by)
-        shutil.copyfile(key, folder / key.name)
-        return replace(source, signed_by=f"{seen}/{key.name}")
+        # Debian 13 calls its keyring .pgp; the apt of Debian 12 knows it by the older name.
+        name = key.name.removesuffix(".pgp") + ".gpg" if key.suffix == ".pgp" else key.name
+        shutil.copyfile(key, folder / name)
+        return replace(source, signed_by=f"{seen}/{name}")
 
 
 @contextmanager

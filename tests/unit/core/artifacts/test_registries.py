@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from installers.core.artifacts.fetch.proxy import blamed
-from installers.core.artifacts.registries import default_registry, pip_reason, registry_in, tarball
+from installers.core.artifacts.registries import default_registry, pip_reason, registry_in, tarball, wheel_tags
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,18 @@ def test_pips_words_about_a_proxy(monkeypatch: pytest.MonkeyPatch, said: str, id
 def test_pips_last_word_counts_where_no_connection_broke() -> None:
     assert pip_reason("a\nERROR: one\nERROR: two\n") == "two"
     assert pip_reason("") == "it named another file"
+
+
+def test_a_wheel_made_for_one_python_is_asked_for_by_its_own_tags() -> None:
+    tags = wheel_tags("msgspec-0.22.0-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl")
+    assert tags == [
+        *("--only-binary=:all:", "--implementation=cp", "--python-version=3.11", "--abi=cp311"),
+        *("--platform=manylinux2014_x86_64", "--platform=manylinux_2_17_x86_64"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "file", ["h11-0.16.0-py3-none-any.whl", "bcrypt-5.0.0-cp39-abi3-manylinux2014_x86_64.whl", "x-1.tar.gz"]
+)
+def test_what_fits_every_python_needs_no_tags(file: str) -> None:
+    assert wheel_tags(file) == []
