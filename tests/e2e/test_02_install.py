@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 
+from installers.choice import components
 from installers.core.model.events import TYPES
-from installers.phases import PHASES
+from installers.site import Site
 from tests.e2e.conftest import Installed, Tell
 from tests.e2e.inside import Inside, Ran
 
@@ -19,7 +20,7 @@ import sqlite3
 db = sqlite3.connect("file:/var/lib/olares/journal.sqlite?mode=ro", uri=True)
 print(db.execute("SELECT count(*), max(completed) FROM action").fetchone())
 """
-COMPONENTS = {path.rpartition("/")[2] for phase in PHASES for path in phase.components}
+COMPONENTS = {one.name for one in components(Site(source="debian", kube="kubernetes", edition="debian"))}
 
 
 @pytest.fixture(scope="module")

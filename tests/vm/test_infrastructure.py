@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from installers.phases import PHASES
+from installers.choice import components
+from installers.site import Site
 from tests.vm import picture
 from tests.vm.conftest import Fresh, Installed, say
 from tests.vm.guest import Guest
 
-COMPONENTS = {path.rpartition("/")[2] for phase in PHASES if phase.name != "platform" for path in phase.components}
+DEBIAN = Site(source="debian", kube="kubernetes", edition="debian")
+COMPONENTS = {one.name for one in components(DEBIAN) if one.manifest.phase != "platform"}
 STATES = """
 import json, sys
 from installers.core.facts.kernel import ModuleState
