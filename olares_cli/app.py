@@ -135,6 +135,7 @@ def exit_code(id: str) -> Code:
 
 CODES = {
     "OLR-CLI-001": Code.USAGE,
+    "OLR-CLI-015": Code.USAGE,
     "OLR-CLI-002": Code.USAGE,
     "OLR-CLI-003": Code.USAGE,
     "OLR-CLI-004": Code.USAGE,

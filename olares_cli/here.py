@@ -45,7 +45,7 @@ def site(session: Session, *, source: str = "", kube: str = "", accept_eol: bool
     try:
         name, places = source_of(source) if source else (found.source, found.places)
     except ValueError as error:
-        raise Failure("OLR-CLI-001", option="--source", value=source, hint=f"{error}") from error
+        raise Failure("OLR-CLI-015", value=source, hint=f"{error}") from error
     wanted = replace(
         found,
         source=name,

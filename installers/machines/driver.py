@@ -142,6 +142,8 @@ class Driver:
     def shell(self, name: str, argv: Sequence[str]) -> list[str]:
         """The ssh command line for a shell, or for one command, in a machine."""
         machine = self.find(name)
+        if MachinePid(machine.pids).load(LocalProbe()) is None:
+            raise Failure("OLR-MACH-009", name=name)
         return [
             *("ssh", "-i", machine.key, "-o", f"UserKnownHostsFile={machine.known_hosts}"),
             *("-o", "StrictHostKeyChecking=yes", "-o", "LogLevel=ERROR", f"root@{machine.address}"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from installers.choice import KUBECONFIGS
 from installers.core.errors import Failure
 from installers.core.model.events import Emit
 from installers.core.remote.bootstrap import PROGRAM
@@ -21,8 +22,6 @@ INSTALL = 3600.0
 
 INTERRUPTED = 130
 """Exit status of a run that was asked to stop and can be resumed."""
-
-ADMIN = "/etc/kubernetes/admin.conf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +59,10 @@ def _told(talk: Sequence[str]) -> str:
 def _fetch_kubeconfig(remote: Remote, machine: Machine) -> str:
     """The administrator's kubeconfig for use from outside: the machine's address in place of its own name."""
     lines: list[str] = []
-    if remote.run(["cat", ADMIN], timeout=30, on_line=lines.append):
-        raise Failure("OLR-MACH-006", name=machine.name, status=1, tail=f"there is no {ADMIN}")
+    # One engine is installed in it, and leaves one of these.
+    if all(remote.run(["cat", path], timeout=30, on_line=lines.append) for path in KUBECONFIGS.values()):
+        places = " nor ".join(KUBECONFIGS.values())
+        raise Failure("OLR-MACH-006", name=machine.name, status=1, tail=f"there is neither {places}")
     text = re.sub(r"server: https://[^:]+:", f"server: https://{machine.address}:", "\n".join(lines) + "\n")
     path, beside = Path(machine.home, "kubeconfig"), Path(machine.home, ".kubeconfig.new")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

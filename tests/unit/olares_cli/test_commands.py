@@ -179,7 +179,7 @@ def test_a_plan_that_cannot_be_saved(run: Run, tmp_path: Path) -> None:
         (("install", "--phase", "plattform"), "--phase plattform: there is no such name (did you mean platform?)"),
         (
             ("plan", "--source", "upstrem"),
-            "--source upstrem: there is no such name (possible: upstream, mirror, bundle, debian)",
+            "upstrem is no source of this program: possible: upstream, mirror, bundle, debian",
         ),
         (("precheck", "--waive", "OLR-X"), "--waive OLR-X: there is no such name (known: )"),
         (("explain", "OLR-CLI-999"), "there is no error OLR-CLI-999"),
