@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from installers.core.model import Decision, Fact, Facts
+from installers.core.model import Decision, Fact, Facts, Resource
 
 
 class BaseResource(ABC):
@@ -27,6 +27,22 @@ class BaseResource(ABC):
 
     @abstractmethod
     def decide(self, facts: Facts) -> Decision: ...
+
+
+class Wrapper(BaseResource):
+    """A resource around another one, which it stands for: it has its key and listens to the same."""
+
+    __slots__ = ()
+
+    resource: Resource
+
+    @property
+    def key(self) -> str:
+        return self.resource.key
+
+    @property
+    def listens(self) -> tuple[str, ...]:
+        return self.resource.listens
 
 
 Predictions = Mapping[Fact[Any], Any]

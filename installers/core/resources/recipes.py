@@ -10,25 +10,17 @@ from installers.core.artifacts.recipes import IMAGE, Planned
 from installers.core.facts.images import ContainerImages
 from installers.core.model import Change, Decision, Deferred, Fact, Facts, May, Satisfied
 from installers.core.resources.artifacts import Built, built_path, built_record
-from installers.core.resources.base import BaseResource
+from installers.core.resources.base import BaseResource, Wrapper
 from installers.core.resources.images import Image
 from installers.site import Paths
 
 
 @dataclass(frozen=True, slots=True)
-class OnlyFor(BaseResource):
+class OnlyFor(Wrapper):
     """A resource that matters only while one of these builds has something to do: its tools, its inputs."""
 
     resource: BaseResource
     builds: tuple[Built, ...]
-
-    @property
-    def key(self) -> str:
-        return self.resource.key
-
-    @property
-    def listens(self) -> tuple[str, ...]:
-        return self.resource.listens
 
     def needs(self) -> tuple[Fact[Any], ...]:
         return tuple(dict.fromkeys((*self.resource.needs(), *(fact for one in self.builds for fact in one.needs()))))

@@ -13,11 +13,11 @@ from installers.core.facts.artifacts import Built as Record
 from installers.core.facts.artifacts import Held, Holding
 from installers.core.model import Blocked, Change, Decision, Fact, Facts
 from installers.core.resources.artifacts import Built, Fetched, built_record
-from installers.core.resources.base import BaseResource
+from installers.core.resources.base import Wrapper
 
 
 @dataclass(frozen=True, slots=True)
-class Supplied(BaseResource):
+class Supplied(Wrapper):
     """A download or a build out of a depot, which has ``targets`` and ``record`` of it; () where it has none."""
 
     resource: Fetched | Built
@@ -25,14 +25,6 @@ class Supplied(BaseResource):
     folder: str
     targets: tuple[Target, ...]
     record: Record | None = None
-
-    @property
-    def key(self) -> str:
-        return self.resource.key
-
-    @property
-    def listens(self) -> tuple[str, ...]:
-        return self.resource.listens
 
     def needs(self) -> tuple[Fact[Any], ...]:
         return self.resource.needs()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from installers.core.model import Decision, Fact, Facts, Recorded, Resource, Satisfied
-from installers.core.resources.base import BaseResource
+from installers.core.resources.base import Wrapper
 from installers.core.resources.templates import Expression
 
 
@@ -25,7 +25,7 @@ class Is:
 
 
 @dataclass(frozen=True, slots=True)
-class Where(BaseResource):
+class Where(Wrapper):
     """A resource that is wanted where ``condition`` is true, and kept right from then on.
 
     Much of what is done about a condition also ends it (a mount that was not shared is): what stands
@@ -35,14 +35,6 @@ class Where(BaseResource):
     condition: Expression
     resource: Resource
     otherwise: str
-
-    @property
-    def key(self) -> str:
-        return self.resource.key
-
-    @property
-    def listens(self) -> tuple[str, ...]:
-        return self.resource.listens
 
     def needs(self) -> tuple[Fact[Any], ...]:
         return tuple(dict.fromkeys((*self.condition.needs(), Recorded(self.key), *self.resource.needs())))
