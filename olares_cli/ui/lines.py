@@ -15,7 +15,7 @@ from olares_cli.runs.records import Process, Record, Result
 from olares_cli.session import Session
 from olares_cli.ui.amounts import amount, counted, duration
 from olares_cli.ui.board import Board
-from olares_cli.ui.view import Silent
+from olares_cli.ui.silent import Silent
 
 EVERY = 15.0
 """Seconds between two lines about the progress of one step."""

@@ -7,6 +7,7 @@ from typing import Protocol, Self
 
 from olares_cli.runs.records import Process, Record, Result, plain_record
 from olares_cli.session import Output, Session
+from olares_cli.ui.silent import Silent
 
 
 class View(AbstractContextManager["View"], Protocol):
@@ -30,22 +31,6 @@ def view_for(session: Session) -> View:
     from olares_cli.ui.lines import LineView
 
     return LineView(session)
-
-
-class Silent:
-    """Says nothing; how the run ended is told afterwards."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        return
-
-    def show(self, record: Record) -> None:
-        return
-
-    def tick(self) -> None:
-        return
 
 
 class JsonLines(Silent):
