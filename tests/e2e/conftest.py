@@ -64,16 +64,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def fresh() -> Iterator[Fresh]:
+def alone() -> Iterator[None]:
+    """No second run beside this one: it would take our machine for a leftover."""
+    with (ROOT / "build/e2e.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.exit("another run of e2e is under way in this tree", returncode=2)
+        yield
+
+
+@pytest.fixture(scope="session")
+def fresh(alone: None) -> Iterator[Fresh]:
     """A machine that was just made, with a picture of all that is on it."""
     if missing := lacking():
         pytest.skip("; ".join(missing))
-    alone = (ROOT / "build/e2e.lock").open("w")
-    try:
-        # A second run would take the first one's machine for a leftover.
-        fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pytest.exit("another run of e2e is under way in this tree", returncode=2)
     assert list(WHEELS.glob("olares-*.whl")), "no wheels: make wheelhouse"
     name = os.environ.get(KEPT, "")
     inside = Inside(name or "e2e")

@@ -22,7 +22,8 @@ _STEP = 600.0
 
 _SETTINGS = "containers.conf"
 _LIMITS = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
-_CONTAINERS = Path("/var/lib/containers")
+_FIXED = {"containers": Path("/var/lib/containers"), "networks": Path("/run/containers")}
+"""What buildah writes whatever its settings say, and under which name it lies in the scratch directory meanwhile."""
 
 
 class Run(Protocol):
@@ -161,33 +162,36 @@ def unmount_below(folder: Path, run: Run) -> None:
 
 @contextmanager
 def hidden_cache(folder: Path, run: Run) -> Iterator[None]:
-    """Keep buildah from writing outside its storage: it has one cache at a fixed place, /var/lib/containers.
+    """Keep buildah from writing outside its storage: it has a cache and a directory of networks at fixed places.
 
-    Only to be used in a mount namespace of one's own: another directory is mounted over the place
-    there. When it has to be made for that, the last of several builds takes it away again; what
+    Only to be used in a mount namespace of one's own: other directories are mounted over the places
+    there. When one has to be made for that, the last of several builds takes it away again; what
     says so lies in ``folder`` and outlives a crash.
     """
-    private, made = folder / "containers", folder / "containers.made"
-    private.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "containers.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
-        if not _CONTAINERS.exists():
-            made.touch()
-            # Another build may make it at the same moment.
-            _CONTAINERS.mkdir(parents=True, exist_ok=True)
-        run(["mount", "--bind", str(private), str(_CONTAINERS)], timeout=60)
+        for name, place in _FIXED.items():
+            (folder / name).mkdir(exist_ok=True)
+            if not place.exists():
+                (folder / f"{name}.made").touch()
+                # Another build may make it at the same moment.
+                place.mkdir(parents=True, exist_ok=True)
+            run(["mount", "--bind", str(folder / name), str(place)], timeout=60)
         try:
             yield
         finally:
-            run(["umount", str(_CONTAINERS)], timeout=60)
+            for place in _FIXED.values():
+                run(["umount", str(place)], timeout=60)
             # A directory removed here would lose its mount in another build's namespace.
             with suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(private)
-                if made.exists():
-                    with suppress(OSError):
-                        _CONTAINERS.rmdir()
-                    made.unlink()
+                for name, place in _FIXED.items():
+                    shutil.rmtree(folder / name)
+                    if (folder / f"{name}.made").exists():
+                        with suppress(OSError):
+                            place.rmdir()
+                        (folder / f"{name}.made").unlink()
 
 
 def _unescape(point: str) -> str:
