@@ -131,8 +131,10 @@ def _as_locked(site: Site, locked: Mapping[str, Any]) -> Site:
         if wanted and wanted != has:
             raise Failure("OLR-PLAN-006", name=name, wanted=wanted, has=has)
     # Another place for the same bits changes no choice: a mirror moves, a stick is mounted elsewhere.
-    places = site.places or tuple(locked["places"])
-    chosen = replace(site, source=locked["source"], kube=locked["kube"], edition=locked["edition"])
+    places = site.places or tuple(locked.get("places", ()))
+    # Locks of 22 November 2026 and before name neither: there was no choice then.
+    edition = locked.get("edition") or edition_of(locked["source"])
+    chosen = replace(site, source=locked["source"], kube=locked["kube"], edition=edition)
     return replace(chosen, places=places, k3s=k3s)
 
 

@@ -62,6 +62,13 @@ def test_what_is_locked_is_not_asked_again() -> None:
     assert locked_node(site, FakeProbe(FakeMachine())) is None
 
 
+def test_a_lock_of_before_there_were_editions_is_read() -> None:
+    machine = FakeMachine()
+    row = {"source": "debian", "kube": "kubernetes", "node": {"name": "one", "address": "192.0.2.1"}}
+    machine.tree.file(lock_path(Site()), json.dumps(row))
+    assert chosen(Site(), machine) == ("debian", "kubernetes", "debian")
+
+
 def test_another_place_for_the_same_bits_is_no_other_choice() -> None:
     _, machine = locked()
     moved = choose(Site(source="mirror", places=("https://b.lan",)), FakeProbe(machine))
