@@ -48,11 +48,11 @@ from installers.core.facts.platform import (
 from installers.core.host.kube import KubeWriter
 from installers.core.host.local import LocalHost, LocalProbe
 from installers.core.host.mounts import mount_points
-from installers.core.model import Blocked, Change, Deferred, Fact, Kept, Probe, Resource, Satisfied, Step, Unknown
+from installers.core.model import Blocked, Change, Deferred, Kept, Probe, Resource, Satisfied, Step
 from installers.core.model.events import Emit
 from installers.core.resources.artifacts import Fetched
 from installers.core.resources.files import File
-from installers.opening import opened
+from installers.opening import known, opened
 from installers.phases import PHASES, phase_of
 from installers.precheck.check import CheckResult
 from installers.precheck.run import precheck as run_checks
@@ -257,8 +257,8 @@ def resolve(site: Site, probe: Probe) -> Site:
     if locked := locked_node(site, probe):
         return replace(site, node=locked)
     node = Node(
-        name=site.node.name or _known(Hostname(), probe).lower(),
-        address=site.node.address or _known(DefaultAddress(), probe) or "",
+        name=site.node.name or known(Hostname(), probe).lower(),
+        address=site.node.address or known(DefaultAddress(), probe) or "",
     )
     if not node.address:
         raise Failure("OLR-PLAN-003")
@@ -269,14 +269,6 @@ def _opened(options: Options, probe: Probe) -> tuple[Site, Depot | None]:
     """The site with every choice made, and the bundle that made some of them."""
     site, depot = opened(options.site, probe, trust=options.trust, report=options.report)
     return resolve(site, probe), depot
-
-
-def _known(fact: Fact[Any], probe: Probe) -> Any:
-    """A fact without which there is nothing to plan."""
-    value = fact.load(probe)
-    if isinstance(value, Unknown):
-        raise Failure("OLR-RUN-002", key="this host", fact=str(fact), reason=value.reason)
-    return value
 
 
 def _require_host(site: Site, probe: Probe) -> None:
@@ -308,8 +300,8 @@ def _substitutes(chosen: Sequence[Component]) -> tuple[Substitute, ...]:
 
 def _steps(options: Options, site: Site, probe: Probe, depot: Depot | None = None) -> list[Step]:
     """All steps of the chosen phases, the two files about the installation itself first."""
-    here = _known(OsRelease(), probe)
-    steps = component_steps(site, Platform(made_of(here.id, here.codename), _known(Architecture(), probe)))
+    here = known(OsRelease(), probe)
+    steps = component_steps(site, Platform(made_of(here.id, here.codename), known(Architecture(), probe)))
     steps = out_of(depot, steps) if depot else steps
     own = [Step(resource, SELF, PHASES[0].name) for resource in _own(site)]
     return [*own, *_chosen(steps, options)]

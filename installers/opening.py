@@ -35,11 +35,12 @@ def opened(site: Site, probe: Probe, *, trust: str, report: Report) -> tuple[Sit
 
 def this_host(probe: Probe) -> For:
     """What a bundle for this host has to say it is for."""
-    release = _known(OsRelease(), probe)
-    return For(release.id, release.codename or release.version, _known(Architecture(), probe))
+    release = known(OsRelease(), probe)
+    return For(release.id, release.codename or release.version, known(Architecture(), probe))
 
 
-def _known(fact: Fact[Any], probe: Probe) -> Any:
+def known(fact: Fact[Any], probe: Probe) -> Any:
+    """A fact without which there is nothing to plan: ``OLR-RUN-002`` where it cannot be read."""
     value = fact.load(probe)
     if isinstance(value, Unknown):
         raise Failure("OLR-RUN-002", key="this host", fact=str(fact), reason=value.reason)

@@ -18,6 +18,9 @@ from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
 from installers.core.facts.artifacts import Built, Held, parse_built
 
+MARGIN = 64 << 20
+"""Bytes of disk asked for beyond a fetched file itself."""
+
 _WAIT = 2 * 3600.0
 """Seconds a second builder waits for the first; longer than any build."""
 
@@ -93,6 +96,14 @@ class Cache:
             remove(target)
         path.rename(target)
         return target
+
+    def sound(self, record: Record, report: Report, *, name: str) -> bool:
+        """Whether the entry is what its record says. Another one is moved aside, and that is told."""
+        state = verify(record)
+        if state is Held.DIFFERS:
+            where = self.aside(record.path)
+            report(0, 0, "bytes", f"{name} was not what the index says; kept aside as {where}, fetched again")
+        return state is Held.GOOD
 
     def temporary(self, name: str) -> Path:
         """An empty directory on the cache's own file system; what a killed run left there is gone."""

@@ -12,32 +12,25 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from installers.core.artifacts.apt import lists, mirror
-from installers.core.artifacts.cache import Cache, Record, digest, verify
+from installers.core.artifacts.cache import MARGIN, Cache, Record, digest
 from installers.core.artifacts.disk import remove, write_whole
 from installers.core.artifacts.fetch import BROKEN, HttpLine, Wanted, fetch
 from installers.core.artifacts.fetch.proxy import ANYWHERE, blamed, through
 from installers.core.artifacts.index import Pinned, Registry
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
-from installers.core.facts.artifacts import Held
 from installers.core.host.runner import run_process
 
 _PIP_TIMEOUT = 1800.0
-_MARGIN = 64 << 20
-"""Bytes of disk asked for beyond the file itself."""
 
 
 def fetched(pin: Pinned, *, cache: Cache, report: Report) -> Path:
     """An artifact in the cache, fetched when it is not there or not what the index says."""
     record = Record(cache.root / pin.entry, pin.file.sha256, pin.file.size)
     with cache.lock(pin.entry.replace("/", "-"), report) as told:
-        state = verify(record)
-        if state is Held.GOOD:
+        if cache.sound(record, told, name=pin.name):
             return record.path
-        if state is Held.DIFFERS:
-            where = cache.aside(record.path)
-            told(0, 0, "bytes", f"{pin.name} was not what the index says; kept aside as {where}, fetched again")
-        cache.reserve(2 * pin.file.size + _MARGIN, where=cache.root)
+        cache.reserve(2 * pin.file.size + MARGIN, where=cache.root)
         if pin.registry is Registry.NPM:
             _from_npm(pin, cache=cache, report=told)
         else:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
-from installers.core.artifacts.cache import Cache, Record, verify
+from installers.core.artifacts.cache import MARGIN, Cache, Record
 from installers.core.artifacts.fetch import BROKEN, HttpLine, Wanted, fetch
 from installers.core.artifacts.fetch.line import length
 from installers.core.artifacts.fetch.mirrors import public
@@ -21,10 +21,7 @@ from installers.core.artifacts.index import File, Pinned, Registry, architecture
 from installers.core.artifacts.report import Report
 from installers.core.artifacts.upstream import upstream
 from installers.core.errors import Failure
-from installers.core.facts.artifacts import Built, BuiltFile, Held
-
-MARGIN = 64 << 20
-"""Bytes of disk asked for beyond the file itself."""
+from installers.core.facts.artifacts import Built, BuiltFile
 
 MOST = 4 << 30
 """Bytes a release's file may have at most: what a place says of its size is believed up to this."""
@@ -58,11 +55,7 @@ def fetched_release(pin: Pinned, *, places: Iterable[str], cache: Cache, report:
     path = cache.root / pin.entry
     record = Record(path, pin.file.sha256, 0)
     with cache.lock(pin.entry.replace("/", "-"), report) as told:
-        state = verify(record)
-        if state is Held.DIFFERS:
-            where = cache.aside(path)
-            told(0, 0, "bytes", f"{pin.name} was not what the index says; kept aside as {where}, fetched again")
-        if state is not Held.GOOD:
+        if not cache.sound(record, told, name=pin.name):
             _fetch(pin, urls_of(pin, places), cache, told)
         note_members(pin.name, pin.file.sha256, path, cache)
         return path
