@@ -22,7 +22,8 @@ Snapshot = Mapping[str, str]
 class Exempt:
     """One entry: a name of a snapshot; ``below``: everything under one path; ``begins``: all such names.
 
-    ``debian``: the one version of Debian it is about, "" for all.
+    ``debian``: the one version of Debian it is about, "" for all. ``by_chance``: two programs race for it, so it
+    may match nothing.
     """
 
     reason: str
@@ -31,6 +32,7 @@ class Exempt:
     below: str = ""
     begins: str = ""
     debian: str = ""
+    by_chance: bool = False
 
     def covers(self, name: str) -> bool:
         if self.begins:
@@ -106,7 +108,8 @@ def remainder(before: Snapshot, after: Snapshot) -> tuple[dict[str, str], list[s
         used.update(covering)
         if not covering:
             rest[name] = said
-    return rest, [entry.name or entry.below or entry.begins for entry in leaves if entry not in used]
+    stale = [entry for entry in leaves if entry not in used and not entry.by_chance]
+    return rest, [entry.name or entry.below or entry.begins for entry in stale]
 
 
 def same_end(one: Snapshot, other: Snapshot) -> dict[str, str]:
