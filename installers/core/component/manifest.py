@@ -52,10 +52,12 @@ class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: recipes of images we assemble (``image/recipe.yaml``). builds: the same for programs built
     from source. provides: what a Debian package brings. releases: files of upstream releases.
     references: images a registry serves, by the name the manifests know them by. health: what must be
-    rolled out in this edition alone.
+    rolled out in this edition alone. version_of: the package whose version is the component's where it is
+    installed; ``version`` names those that will do.
     """
 
     version: str
+    version_of: str = ""
     provides: dict[str, Provided] = {}
     builds: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
