@@ -75,7 +75,7 @@ def stick(bench: Workbench, tmp_path: Path) -> Stick:
 
 
 def supplied(stick: Stick) -> list[Step]:
-    return out_of(stick.depot(), steps())
+    return out_of(stick.depot(), steps(), Paths())
 
 
 def test_everything_is_decided_before_anything_begins(bench: Workbench, stick: Stick) -> None:
