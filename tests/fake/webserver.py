@@ -1,13 +1,17 @@
-"""A folder on a web server of the loopback, with ranges; it counts what it is asked for."""
+"""A folder on a web server, with ranges; it notes what it is asked for."""
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 from urllib.parse import unquote
+
+_CHUNK = 1 << 18
 
 HTML = b"<!DOCTYPE html><html>Sign in to the network</html>"
 
@@ -17,6 +21,7 @@ class WebServer:
     """Serves ``folder``; a context manager. ``asked``: each path. ``statuses``: by path, in place of a file."""
 
     folder: Path
+    address: str = "127.0.0.1"
     asked: list[str] = field(default_factory=list)
     statuses: dict[str, int] = field(default_factory=dict)
     page: bytes = b""
@@ -28,7 +33,7 @@ class WebServer:
         class Handler(_Handler):
             server_of = outer
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((self.address, 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -42,8 +47,12 @@ class WebServer:
         self._thread.join()
 
     @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/olares"
+        return f"http://{self.address}:{self.port}/olares"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -63,16 +72,32 @@ class _Handler(BaseHTTPRequestHandler):
         elif path in web.statuses or not file.is_file():
             self._answer(web.statuses.get(path, 404), b"no", {})
         else:
-            self._file(file.read_bytes())
+            with file.open("rb") as content:
+                self._file(content)
 
-    def _file(self, content: bytes) -> None:
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except ConnectionError:
+            self.close_connection = True
+
+    def _file(self, file: BinaryIO) -> None:
+        size = os.fstat(file.fileno()).st_size
         asked = self.headers.get("Range", "")
-        if not asked:
-            self._answer(200, content, {})
-            return
-        low, high = asked.removeprefix("bytes=").split("-")
-        part = content[int(low) : int(high) + 1]
-        self._answer(206, part, {"Content-Range": f"bytes {low}-{int(low) + len(part) - 1}/{len(content)}"})
+        low, high = 0, size - 1
+        if asked:
+            first, last = asked.removeprefix("bytes=").split("-")
+            low, high = int(first), min(int(last), high)
+        self.send_response(206 if asked else 200)
+        if asked:
+            self.send_header("Content-Range", f"bytes {low}-{high}/{size}")
+        self.send_header("Content-Length", str(high + 1 - low))
+        self.end_headers()
+        file.seek(low)
+        left = high + 1 - low
+        while left > 0 and (chunk := file.read(min(_CHUNK, left))):
+            self.wfile.write(chunk)
+            left -= len(chunk)
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
