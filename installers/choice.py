@@ -55,14 +55,12 @@ def lock_text(site: Site, components: Iterable[Component]) -> str:
         }
         for one in components
     }
-    choices = {"source": site.source, "places": site.places, "edition": site.edition, "kube": site.kube}
     signed = {"publisher": site.publisher} if site.publisher else {}
+    choices = {"source": site.source, "places": site.places, **signed, "edition": site.edition, "kube": site.kube}
     k3s = {"k3s": {"datastore": site.k3s.datastore, "runtime": site.k3s.runtime}} if site.kube == "k3s" else {}
     out = site.proxy
     kept = {"proxy": {"http": out.http, "https": out.https, "direct": out.direct}} if out and out.kept else {}
-    return (
-        json.dumps({**choices, **signed, **k3s, "node": asdict(site.node), **kept, "systems": systems}, indent=1) + "\n"
-    )
+    return json.dumps({**choices, **k3s, "node": asdict(site.node), **kept, "systems": systems}, indent=1) + "\n"
 
 
 def choose(site: Site, probe: Probe) -> Site:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from installers.core.artifacts.depot.contents import Contents, Target
 from installers.core.artifacts.depot.keys import Publisher, publisher
 from installers.core.artifacts.depot.open import Depot, accept, nothing
 from installers.core.artifacts.depot.publish import renew, sign, targets_of
+from installers.core.artifacts.report import FAILED, Listener
 from installers.core.component.supply import out_of
 from installers.core.errors import Failure
 from installers.core.facts.packages import PackageVersion, Transaction, UnfinishedPackages
@@ -306,6 +309,24 @@ def test_an_installation_goes_on_without_the_web_server(place: Place) -> None:
         assert depot.contents == CONTENTS
 
 
+def test_who_only_looks_asks_once_more_when_the_cache_was_emptied(place: Place) -> None:
+    place.installed()
+    shutil.rmtree(place.paths.cache)
+    _, depot = kept(place.site(), FakeProbe(place.machine), trust="", report=nothing)
+    assert depot is not None
+    assert (depot.own / "contents.json").is_file()
+
+
+def test_an_empty_file_is_one_too(place: Place) -> None:
+    (place.depot / TOOL).write_bytes(b"")
+    shutil.rmtree(place.depot / "metadata")
+    sign(place.depot, place.publisher, nothing)
+    _, depot = place.opened(trust=place.publisher.fingerprint)
+    assert depot is not None
+    brought(place, depot, TOOL)
+    assert (depot.folder / TOOL).read_bytes() == b""
+
+
 def test_an_installation_does_not_fall_back_on_what_was_never_accepted(place: Place) -> None:
     place.opened(trust=place.publisher.fingerprint)
     assert place.refused("http://127.0.0.1:9/olares", trust=place.publisher.fingerprint).id == "OLR-BND-018"
@@ -376,3 +397,31 @@ def test_a_package_that_is_not_in_it_is_named(place: Place) -> None:
     decision = resource.decide(transaction(resource, ("hello", "3")))
     assert isinstance(decision, Blocked)
     assert (decision.id, decision.fields["missing"]) == ("OLR-BND-014", "hello 3")
+
+
+def worker(place: Place, depot: Depot, *paths: str) -> Failure | None:
+    """The worker that the action starts, without the namespaces that only root can have."""
+    files = [astuple(depot.targets[path]) for path in paths]
+    work = json.dumps({"folder": str(depot.folder), "files": files})
+    where = (f"--cache={place.paths.cache}", f"--state={place.paths.state}", *(f"--place={one}" for one in depot.web))
+    argv = [sys.executable, "-P", "-m", "installers.core.artifacts", "bring", "x", work, *where]
+    root = str(Path(__file__).parents[2])
+    ended = subprocess.run(argv, env={"PYTHONPATH": root}, capture_output=True, text=True, timeout=60, check=False)
+    listener = Listener(lambda done, total, unit, text: None)
+    for line in ended.stdout.splitlines():
+        listener(line)
+    assert ended.returncode == (FAILED if listener.failure else 0), ended.stderr
+    return listener.failure
+
+
+def test_the_worker_brings_files_and_names_what_is_wrong(place: Place) -> None:
+    _, depot = place.opened(trust=place.publisher.fingerprint)
+    assert depot is not None
+    (place.depot / TOOL).write_bytes(b"a toot")
+    failure = worker(place, depot, DEB, TOOL)
+    assert failure is not None
+    assert (failure.id, TOOL in failure.what) == ("OLR-BND-009", True)
+    assert (depot.folder / DEB).is_file()
+    (place.depot / TOOL).write_bytes(b"a tool")
+    assert worker(place, depot, DEB, TOOL) is None
+    assert place.web.asked.count(DEB) == 1

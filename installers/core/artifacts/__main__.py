@@ -34,7 +34,10 @@ from installers.site import Paths
 
 
 def main() -> int:
-    """``fetch NAME SHA256``, ``take NAME JSON``, ``build RECIPE KEY``; ``FAILED`` with a failure as its last line."""
+    """``fetch NAME SHA256``, ``bring NAME JSON``, ``take NAME JSON``, ``build RECIPE KEY``.
+
+    ``FAILED`` with a failure as its last line.
+    """
     parser = argparse.ArgumentParser(prog="olares-artifacts")
     parser.add_argument("verb", choices=("fetch", "bring", "take", "build"))
     parser.add_argument("name")

@@ -23,10 +23,10 @@ BUILD_TIMEOUT = 3 * 3600.0
 
 # Namespaces of its own: when the worker ends, all it started ends and all it mounted is gone.
 _APART = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc")
+_WORKER = ("-P", "-m", "installers.core.artifacts")
+
 _ROWS = 200
 """Files named to one worker: Linux takes 128 KiB in one argument."""
-
-_WORKER = ("-P", "-m", "installers.core.artifacts")
 
 
 class RunProgram(Protocol):

@@ -169,7 +169,7 @@ def kept_web(publisher: str, places: tuple[str, ...], paths: Paths) -> Depot | N
 
 
 def named(places: tuple[str, ...]) -> str:
-    """The addresses of a depot for messages and records: without the passwords they may carry."""
+    """The addresses of a depot for messages: without the passwords they may carry."""
     from installers.core.artifacts.fetch.mirrors import public
 
     return ", ".join(public(place) for place in places)
@@ -325,7 +325,9 @@ def _contents(checked: _Checked, read: Callable[[Target], bytes], *, place: str)
 
 def _lay(depot: Depot, fill: Callable[[Path, Report], None], cache: Cache, report: Report) -> None:
     """What we keep of a depot, in its place. ``fill`` puts the signed files that are kept into an empty directory."""
-    row = {"place": depot.place, "folder": str(depot.folder), "fingerprint": depot.fingerprint}
+    # Of several addresses not all answer each time: what is kept is found by who signed it.
+    place = "" if depot.web else depot.place
+    row = {"place": place, "folder": str(depot.folder), "fingerprint": depot.fingerprint}
     apt = quote(str(depot.folder / APT), safe="/")
     sources = f"deb [trusted=yes] copy:{apt} ./\n"
     if _remembered(depot.own) == row and _bytes(depot.own / "sources.list") == sources.encode():
