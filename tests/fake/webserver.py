@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +25,10 @@ class WebServer:
     address: str = "127.0.0.1"
     asked: list[str] = field(default_factory=list)
     statuses: dict[str, int] = field(default_factory=dict)
+    sent: int = 0
+    """Bytes of files that were sent, about: connections count beside each other."""
+    pace: float = 0.0
+    """Bytes a second of one connection, 0 for as fast as can be."""
     page: bytes = b""
     """What it says with status 200 whatever it is asked for, as the server of a guest network does."""
 
@@ -97,7 +102,10 @@ class _Handler(BaseHTTPRequestHandler):
         left = high + 1 - low
         while left > 0 and (chunk := file.read(min(_CHUNK, left))):
             self.wfile.write(chunk)
+            self.server_of.sent += len(chunk)
             left -= len(chunk)
+            if pace := self.server_of.pace:
+                time.sleep(len(chunk) / pace)
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

@@ -425,3 +425,25 @@ def test_the_worker_brings_files_and_names_what_is_wrong(place: Place) -> None:
     (place.depot / TOOL).write_bytes(b"a tool")
     assert worker(place, depot, DEB, TOOL) is None
     assert place.web.asked.count(DEB) == 1
+
+
+def test_a_cut_off_download_goes_on_where_it_stopped(place: Place) -> None:
+    size = 24 << 20
+    (place.depot / TOOL).write_bytes(bytes(range(256)) * (size >> 8))
+    shutil.rmtree(place.depot / "metadata")
+    sign(place.depot, place.publisher, nothing)
+    _, depot = place.opened(trust=place.publisher.fingerprint)
+    assert depot is not None
+
+    def cut(done: int, total: int, unit: str, text: str = "") -> None:
+        if total and done > size // 4:
+            raise KeyboardInterrupt
+
+    place.web.pace = 4 << 20
+    with pytest.raises(KeyboardInterrupt):
+        bring(depot.folder, [depot.targets[TOOL]], depot.web, cache=cache(place), report=cut)
+    assert (depot.folder / f"{TOOL}.part").is_file()
+    before, place.web.pace = place.web.sent, 0.0
+    brought(place, depot, TOOL)
+    assert digest(depot.folder / TOOL) == depot.targets[TOOL].sha256
+    assert place.web.sent - before < size
