@@ -95,7 +95,7 @@ def _software(site: Site) -> tuple[Check, ...]:
         Containerd(site.edition),
         Installer(),
         # A bundle brings its packages along; the host's own sources are not asked.
-        *(() if site.source == "bundle" else (PackageSources(site.edition), PaidSources())),
+        *(() if site.signed else (PackageSources(site.edition), PaidSources())),
         DpkgFree(),
         DpkgFinished(),
     )

@@ -25,6 +25,9 @@ BUILD_TIMEOUT = 3 * 3600.0
 _APART = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc")
 _WORKER = ("-P", "-m", "installers.core.artifacts")
 
+_ROWS = 200
+"""Files named to one worker: Linux takes 128 KiB in one argument."""
+
 
 class RunProgram(Protocol):
     """Runs a program to its end, as ``Host.run`` does."""
@@ -96,6 +99,40 @@ class FetchArtifact(BaseAction):
     def execute(self, host: Host) -> Outcome:
         where = (f"--cache={self.cache}", f"--state={self.state}", *(f"--place={place}" for place in self.places))
         _work(host, "fetch", self.name, self.sha256, *where, timeout=FETCH_TIMEOUT)
+        return DONE
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFromDepot(BaseAction):
+    """Fetch files of a signed depot from web servers into what is kept of it here. Goes on where it stopped.
+
+    ``files``: each as (path in the depot and below ``folder``, sha256, size), as the signatures have it.
+    """
+
+    kind: ClassVar[str] = "fetch-from-depot"
+
+    name: str
+    folder: str
+    files: tuple[tuple[str, str, int], ...]
+    places: tuple[str, ...]
+    cache: str
+    state: str
+
+    @property
+    def target(self) -> str:
+        return f"{self.folder}/{self.files[0][0]}"
+
+    def describe(self) -> str:
+        return f"fetch {self.name} from the bundle's web server"
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return KeepCache(self.target)
+
+    def execute(self, host: Host) -> Outcome:
+        where = (f"--cache={self.cache}", f"--state={self.state}", *(f"--place={place}" for place in self.places))
+        for first in range(0, len(self.files), _ROWS):
+            wanted = json.dumps({"folder": self.folder, "files": self.files[first : first + _ROWS]})
+            _work(host, "bring", self.name, wanted, *where, timeout=FETCH_TIMEOUT)
         return DONE
 
 
@@ -203,4 +240,11 @@ class InstallBinary(BaseAction):
         return DONE
 
 
-ACTIONS: tuple[type[BaseAction], ...] = (FetchArtifact, TakeFromDepot, BuildRecipe, KeepCache, InstallBinary)
+ACTIONS: tuple[type[BaseAction], ...] = (
+    FetchArtifact,
+    FetchFromDepot,
+    TakeFromDepot,
+    BuildRecipe,
+    KeepCache,
+    InstallBinary,
+)
