@@ -57,8 +57,16 @@ class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.base.format(version=quote(self.version), arch=arch)
 
 
+class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An image that a registry serves and no component runs yet; those of components stand with them."""
+
+    why: str
+    reference: str
+
+
 class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     releases: dict[str, Release]
+    images: dict[str, Image] = {}
 
 
 def parse_upstream(text: str) -> Upstream:

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from installers.core.artifacts.reference import is_pinned
+
 
 class Substitute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"stands_for": "for"}):
     """A system that stands in for another which the source does not carry, and what it cannot do."""
@@ -63,6 +65,11 @@ class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     references: dict[str, str] = {}
     health: Health = Health()
     substitute: Substitute | None = None
+
+    @property
+    def by_version(self) -> tuple[str, ...]:
+        """Images that are believed by their tag: no digest of them is known."""
+        return tuple(one for one in self.references.values() if not is_pinned(one))
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from installers.choice import ENGINES, components
+from installers.core.artifacts.reference import is_pinned, without_tag
 from installers.core.artifacts.upstream import upstream
 from installers.core.component import skew
 from installers.core.component.values import Platform
@@ -173,7 +174,8 @@ def test_containerds_keys_are_documented(mode: Cgroups) -> None:
     assert config["version"] == 3
     images = config["plugins"]["io.containerd.cri.v1.images"]
     assert images["registry"]["config_path"] == "/etc/containerd/certs.d"
-    assert re.fullmatch(r"\S+/pause:[\d.]+", images["pinned_images"]["sandbox"])
+    # As containerd writes a reference with a digest: it keeps an image only where both are the same text.
+    assert re.fullmatch(r"\S+/pause@sha256:[0-9a-f]{64}", images["pinned_images"]["sandbox"])
     assert config["plugins"]["io.containerd.cri.v1.runtime"]["cni"]["bin_dirs"] == ["/opt/cni/bin"]
 
 
@@ -297,6 +299,22 @@ def test_a_component_has_the_version_of_its_releases() -> None:
     assert {reference.rpartition(":")[2] for reference in kubernetes.references.values()} == {f"v{kubernetes.version}"}
     assert skew.numbers(releases["crictl"].version)[:2] == skew.numbers(kubernetes.version)[:2]
     assert found["calico"].edition.version.split()[-1] == releases["cni-plugins"].version
+
+
+@pytest.mark.parametrize("kube", ENGINES["upstream"])
+def test_every_image_has_a_version_and_the_others_have_a_digest(kube: str) -> None:
+    by_version = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "apache/kvrocks"}
+    references = {image for one in components(replace(SITE, kube=kube)) for image in one.edition.references.values()}
+    for image in references:
+        assert re.fullmatch(r"[a-z0-9.]+\.[a-z]+(/[a-z0-9-]+)+:v?\d[\w.-]*(@sha256:[0-9a-f]{64})?", image), image
+        assert is_pinned(image) != any(f"/{name}:" in image for name in by_version), image
+    assert len({without_tag(image) for image in references}) == len(references)
+
+
+def test_a_pinned_reference_without_its_tag_is_what_containerd_keeps() -> None:
+    digest = f"@sha256:{'ab' * 32}"
+    assert without_tag(f"a.example:5000/b/c:1.2{digest}") == f"a.example:5000/b/c{digest}"
+    assert without_tag("a.example:5000/b/c:1.2") == "a.example:5000/b/c:1.2"
 
 
 def test_what_stands_in_is_said() -> None:
