@@ -32,7 +32,8 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One release. ``base``: the address its files lie below; ``sums``: its list of digests, relative to that.
+    """One release. ``base``: the address its files lie below; ``sums``: its list of digests, relative to that,
+    "" where it publishes none.
 
     ``{version}``, ``{arch}`` and ``{name}`` are filled in. ``files`` are by architecture in Debian's words.
     """
@@ -40,8 +41,8 @@ class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why: str
     version: str
     base: str
-    sums: str
     files: dict[str, File]
+    sums: str = ""
 
     def name(self, arch: str) -> str:
         return self.files[arch].name.format(version=self.version)
@@ -162,6 +163,8 @@ def _compared(name: str, release: Release, arch: str, *, text: Texts) -> Compare
     def found(state: State, *, published: str = "", why: str = "") -> Compared:
         return Compared(name, release.version, arch, release.url(arch), state, pinned, published, why)
 
+    if not release.sums:
+        return found(State.UNNAMED, why="the project publishes no list of digests for it")
     address = release.sums_url(arch)
     try:
         published = parse_sums(text(address), release.name(arch))

@@ -54,7 +54,8 @@ class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: recipes of images we assemble (``image/recipe.yaml``). builds: the same for programs built
     from source. provides: what a Debian package brings. releases: files of upstream releases.
     references: images a registry serves, by the name the manifests know them by. health: what must be
-    rolled out in this edition alone.
+    rolled out in this edition alone. requires: what it comes after in this edition, besides the component's
+    own. engines: what it is made of with an engine that differs; nothing of the rest then counts.
     """
 
     version: str
@@ -65,6 +66,8 @@ class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     references: dict[str, str] = {}
     health: Health = Health()
     substitute: Substitute | None = None
+    requires: tuple[str, ...] = ()
+    engines: dict[str, Edition] = {}
 
     @property
     def by_version(self) -> tuple[str, ...]:
@@ -100,9 +103,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether it is a part of installations with this engine."""
         return not self.engines or kube in self.engines
 
-    def edition(self, name: str) -> Edition | None:
-        """What it is made of in an edition, None where it has no such."""
-        return {"debian": self.debian, "upstream": self.upstream}.get(name)
+    def edition(self, name: str, kube: str = "") -> Edition | None:
+        """What it is made of in an edition with an engine, None where it has no such."""
+        found = {"debian": self.debian, "upstream": self.upstream}.get(name)
+        return found and found.engines.get(kube, found)
 
 
 def parse(text: bytes) -> Manifest:
