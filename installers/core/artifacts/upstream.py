@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from hashlib import sha256
 from importlib import resources
 from typing import Protocol
 from urllib.parse import quote, urljoin
@@ -33,7 +34,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One release. ``base``: the address its files lie below; ``sums``: its list of digests, relative to that,
-    "" where it publishes none.
+    "" where none names the file: then it is a small text.
 
     ``{version}``, ``{arch}`` and ``{name}`` are filled in. ``files`` are by architecture in Debian's words.
     """
@@ -163,11 +164,9 @@ def _compared(name: str, release: Release, arch: str, *, text: Texts) -> Compare
     def found(state: State, *, published: str = "", why: str = "") -> Compared:
         return Compared(name, release.version, arch, release.url(arch), state, pinned, published, why)
 
-    if not release.sums:
-        return found(State.UNNAMED, why="the project publishes no list of digests for it")
-    address = release.sums_url(arch)
+    address = release.sums_url(arch) if release.sums else release.url(arch)
     try:
-        published = parse_sums(text(address), release.name(arch))
+        published = _published(release, arch, text(address))
     except (OSError, ValueError) as error:
         return found(State.UNREACHED, why=f"{address}: {error}")
     if published is None:
@@ -175,6 +174,13 @@ def _compared(name: str, release: Release, arch: str, *, text: Texts) -> Compare
     if not pinned:
         return found(State.NEW, published=published)
     return found(State.SAME if published == pinned else State.DIFFERS, published=published)
+
+
+def _published(release: Release, arch: str, text: str) -> str | None:
+    """A file's digest by the project's list; of a file that no list names, which are small texts, by itself."""
+    if not release.sums:
+        return sha256(text.encode()).hexdigest()
+    return parse_sums(text, release.name(arch))
 
 
 def _text(url: str) -> str:

@@ -34,6 +34,8 @@ class Settings:
 
     def applied(self, item: Object) -> Object:
         """One object as we want it; ``ValueError`` for an image that no reference stands for."""
+        # A definition of the file has one, with nulls in it: it is the cluster's to write.
+        item = {name: value for name, value in item.items() if name != "status"}
         if (item["kind"], item["metadata"]["name"]) == ("ConfigMap", "calico-config"):
             return {**item, "data": {**item["data"], "calico_backend": "vxlan"}}
         if item["kind"] not in ("DaemonSet", "Deployment"):

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
-from installers.core.artifacts.upstream import State, compare, parse_sums, parse_upstream, upstream
+from installers.core.artifacts.upstream import (
+    File,
+    Release,
+    State,
+    Upstream,
+    compare,
+    parse_sums,
+    parse_upstream,
+    upstream,
+)
 from installers.core.errors import Failure
 
 A, B = "a1" * 32, "b2" * 32
@@ -64,6 +75,14 @@ def test_a_pinned_digest_is_held_against_the_published_one(published: str, state
     found = asked({f"{WHERE.format('amd64')}.sha256": published, f"{WHERE.format('arm64')}.sha256": B})
     assert found["amd64"][:2] == (state, WHERE.format("amd64"))
     assert found["arm64"] == (State.NEW, WHERE.format("arm64"), B)
+
+
+@pytest.mark.parametrize(("text", "state"), [("kind: List\n", State.SAME), ("kind: Pod\n", State.DIFFERS)])
+def test_a_file_that_no_list_names_is_held_against_itself(text: str, state: State) -> None:
+    files = {"amd64": File("all.yaml", hashlib.sha256(b"kind: List\n").hexdigest())}
+    release = Release("a manifest", "1.0", "https://example.test/v{version}/", files)
+    (found,) = compare(text={"https://example.test/v1.0/all.yaml": text}.__getitem__, among=Upstream({"all": release}))
+    assert found.state is state
 
 
 def test_a_site_that_is_not_reached_is_told_apart() -> None:

@@ -62,6 +62,8 @@ def test_without_the_file_its_objects_are_promised_and_with_another_one_too() ->
         assert [may.target for may in promised.may_become] == list(names())
     found = decision(TEXT)
     assert {action.target for action in found.actions} == set(names())
+    assert not any("status" in json.loads(action.content) for action in found.actions), "it is the cluster's"
+    assert "status:" in TEXT
 
 
 def test_pods_get_addresses_out_of_our_range_and_travel_by_vxlan() -> None:
