@@ -81,7 +81,11 @@ def test_a_pinned_digest_is_held_against_the_published_one(published: str, state
 def test_a_file_that_no_list_names_is_held_against_itself(text: str, state: State) -> None:
     files = {"amd64": File("all.yaml", hashlib.sha256(b"kind: List\n").hexdigest())}
     release = Release("a manifest", "1.0", "https://example.test/v{version}/", files)
-    (found,) = compare(text={"https://example.test/v1.0/all.yaml": text}.__getitem__, among=Upstream({"all": release}))
+
+    def answer(url: str) -> str:
+        return {"https://example.test/v1.0/all.yaml": text}[url]
+
+    (found,) = compare(text=answer, among=Upstream({"all": release}))
     assert found.state is state
 
 
