@@ -82,7 +82,8 @@ class Wanted:
 def create(order: Order, probe: Probe, emit: Emit) -> Made:
     """Fetch and build what the cache lacks, gather the packages, sign, and write the bundle whole or not at all.
 
-    Raises OLR-BND-013 (a release without a digest), 015 (keys), 017 (output), 020 (this host cannot).
+    Raises OLR-BND-013 (a release without a digest), 015 (keys), 017 (output), 020 (this host cannot), 022 (images
+    of registries).
     """
     require_output(order.output)
     site = choose(order.site, probe)
@@ -119,16 +120,17 @@ def require_output(output: Path) -> None:
 
 
 def wanted_of(steps: Sequence[Step], chosen: Sequence[Component]) -> Wanted:
-    """What such an installation takes from outside; ``OLR-BND-013`` for what cannot go into a bundle."""
+    """What such an installation takes from outside; ``OLR-BND-013``, ``OLR-BND-022``: what cannot go into a bundle."""
     fetched = tuple(step.resource.pin for step in steps if isinstance(step.resource, Fetched))
     built = tuple(step.resource.planned for step in steps if isinstance(step.resource, Built))
     packages = (step.resource.names for step in steps if isinstance(step.resource, Packages))
     names = tuple(dict.fromkeys(name for row in packages for name in row))
     unknown = [f"{pin.name} {pin.version}" for pin in fetched if not pin.file.sha256]
-    # Images of registries: no digest of one is known, and nothing here fetches one.
-    unknown += [image for one in chosen for image in one.edition.references.values()]
     if unknown:
         raise Failure("OLR-BND-013", releases=", ".join(unknown))
+    # Pinned or not: nothing here fetches one from a registry.
+    if images := [image for one in chosen for image in one.edition.references.values()]:
+        raise Failure("OLR-BND-022", images=", ".join(images))
     return Wanted(fetched, built, names)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -140,14 +140,27 @@ def _as_locked(site: Site, locked: Mapping[str, Any]) -> Site:
 
 
 def components(site: Site) -> tuple[Component, ...]:
-    """The components of a chosen site, in the order of the phases."""
-    found = (load(path, site.edition) for path in _PATHS)
-    return tuple(_as_chosen(one, site) for one in found if _belongs(one, site) and not _why_not(one, site))
+    """The components of a chosen site, in the order of the phases; inside one, each after those it requires."""
+    found = (load(path, site.edition, site.kube) for path in _PATHS)
+    return _in_order([_as_chosen(one, site) for one in found if _belongs(one, site) and not _why_not(one, site)])
+
+
+def _in_order(chosen: Sequence[Component]) -> tuple[Component, ...]:
+    """Each as early as it can be. What requires something that is not here keeps its place: its plan says so."""
+    names = {name for one in chosen for name in (one.name, *one.manifest.includes)}
+    waiting, found, seen = list(chosen), list[Component](), set[str]()
+    while waiting:
+        free = (one for one in waiting if seen >= set(one.requires) & names)
+        first = next(free, waiting[0])
+        waiting.remove(first)
+        found.append(first)
+        seen |= {first.name, *first.manifest.includes}
+    return tuple(found)
 
 
 def left_out(site: Site) -> tuple[LeftOut, ...]:
     """What a chosen site goes without. What belongs to another engine is not missed."""
-    found = (load(path, site.edition) for path in _PATHS)
+    found = (load(path, site.edition, site.kube) for path in _PATHS)
     return tuple(
         LeftOut(one.name, one.manifest.title, one.manifest.phase, why)
         for one in found

@@ -86,12 +86,13 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class InstallPlan:
-    """The engine's plan and what stands in for what in it."""
+    """The engine's plan and what stands in for what in it. ``images``: every one that a registry serves."""
 
     plan: Plan
     substitutes: tuple[Substitute, ...]
     site: Site
     left_out: tuple[LeftOut, ...] = ()
+    images: tuple[str, ...] = ()
 
     @property
     def items(self) -> tuple[Planned, ...]:
@@ -110,7 +111,7 @@ class InstallPlan:
         rows = [{"name": s.name, "for": s.stands_for, "lacks": list(s.lacks)} for s in self.substitutes]
         chosen = {"source": source_text(self.site), "kube": self.site.kube, "edition": self.site.edition}
         missing = [asdict(row) for row in self.left_out]
-        return self.plan.to_json() | chosen | {"substitutes": rows, "left_out": missing}
+        return self.plan.to_json() | chosen | {"substitutes": rows, "left_out": missing, "images": list(self.images)}
 
 
 State = Literal["running", "degraded", "absent", "skipped"]
@@ -118,7 +119,7 @@ State = Literal["running", "degraded", "absent", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class ComponentStatus:
-    """One system as it is now. ``since``: when it last changed, seconds since the epoch."""
+    """One system as it is now. ``since``: when it last changed, seconds since the epoch. ``images``: of registries."""
 
     name: str
     title: str
@@ -128,6 +129,7 @@ class ComponentStatus:
     since: float | None
     substitute: Substitute | None
     detail: str
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,9 @@ def _planned(
     site = resolve(site, probe or LocalProbe())
     probe = probe or _local(site)
     found = make_plan(_steps(options, site, probe, depot), probe, past or engine.past(site.paths.journal))
-    return InstallPlan(found, _substitutes(components(site)), site, left_out(site))
+    chosen = components(site)
+    images = tuple(image for one in chosen for image in one.edition.references.values())
+    return InstallPlan(found, _substitutes(chosen), site, left_out(site), images)
 
 
 def precheck(options: Options, probe: Probe) -> tuple[CheckResult, ...]:
@@ -241,9 +245,23 @@ def _row(
     component: Component, state: State, detail: str, since: float | None = None, *, version: str = ""
 ) -> ComponentStatus:
     manifest, edition = component.manifest, component.edition
+<<<<<<< HEAD
     shown = version or edition.version
     return ComponentStatus(
         component.name, manifest.title, manifest.phase, shown, state, since, edition.substitute, detail
+=======
+    images = tuple(edition.references.values())
+    return ComponentStatus(
+        component.name,
+        manifest.title,
+        manifest.phase,
+        edition.version,
+        state,
+        since,
+        edition.substitute,
+        detail,
+        images,
+>>>>>>> calico
     )
 
 

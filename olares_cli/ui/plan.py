@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from installers.core.artifacts.reference import is_pinned
 from installers.core.errors import Failure
 from installers.core.model import Blocked, Change, Decision, Deferred, masked
 from olares_cli.ui.amounts import counted
@@ -32,7 +33,7 @@ def plan_page(plan: Plan, *, verbosity: int = 0) -> list[Block]:
             component = item.step.component
             page.append(line(f"  {component}"))
         page += rows
-    notes = [*substitute_lines(plan.substitutes), *_left_out_lines(plan.left_out)]
+    notes = [*substitute_lines(plan.substitutes), *by_version_lines(plan.images), *_left_out_lines(plan.left_out)]
     return [*page, *notes, *([line()] if page or notes else []), _choices(plan.site), totals(plan)]
 
 
@@ -70,6 +71,12 @@ def substitute_lines(substitutes: Iterable[Substitute]) -> list[Block]:
     """What stands in for what, with every ability that is missing."""
     found: list[Block] = [line(f"  {text}") for text in map(substitute_text, substitutes)]
     return [line(), line(Span("Substitutes", "strong")), *found] if found else []
+
+
+def by_version_lines(images: Iterable[str]) -> list[Block]:
+    """The images nobody knows a digest of: whoever serves their tag is believed."""
+    found: list[Block] = [line(f"  {image}") for image in images if not is_pinned(image)]
+    return [line(), line(Span("Images believed by version", "strong")), *found] if found else []
 
 
 def substitute_text(substitute: Substitute) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from olares_cli.ui.amounts import duration
-from olares_cli.ui.plan import Block, substitute_lines
+from olares_cli.ui.plan import Block, by_version_lines, substitute_lines
 from olares_cli.ui.text import Span, Table, line
 from olares_cli.ui.theme import STATES
 
@@ -22,9 +22,10 @@ def status_page(status: Status, *, now: float) -> list[Block]:
     total = ", ".join(f"{count} {state}" for state, count in counts.items())
     table = Table(("COMPONENT", "STATE", "VERSION", "SINCE", "DETAIL"), rows)
     substitutes = substitute_lines(c.substitute for c in status.components if c.substitute is not None)
+    images = by_version_lines(image for c in status.components for image in c.images)
     cut_off = [line(Span("A run was cut off", "warning"), "; `olares-cli resume` goes on with it.")]
     total_line = line(Span("Olares", "strong"), f": {total or 'no components'}.")
-    return [table, *substitutes, line(), total_line, *(cut_off if status.unfinished else [])]
+    return [table, *substitutes, *images, line(), total_line, *(cut_off if status.unfinished else [])]
 
 
 def _row(component: ComponentStatus, *, now: float) -> tuple[Span, ...]:
@@ -54,6 +55,7 @@ def status_record(status: Status) -> dict[str, Any]:
                 "substitute": c.substitute
                 and {"name": c.substitute.name, "for": c.substitute.stands_for, "lacks": list(c.substitute.lacks)},
                 "detail": c.detail,
+                "images": list(c.images),
             }
             for c in status.components
         ],

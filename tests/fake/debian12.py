@@ -66,7 +66,7 @@ class Kubernetes:
     """What a release's kubeadm and kubelet do. ``image``: the reference of a part of it, by its name.
     ``extra``: what a phase writes besides. ``shared``: the kubelets' ConfigMap.
     ``bound``: the ClusterRoleBinding that gives admin.conf its rights. ``without_config``: phases that take no
-    configuration. ``reads``: what a running kubelet has loaded.
+    configuration. ``reads``: what a running kubelet has loaded. ``network``: CNI configuration there before it.
     """
 
     image: str
@@ -75,10 +75,13 @@ class Kubernetes:
     bound: str
     without_config: tuple[str, ...]
     reads: tuple[str, ...]
+    network: tuple[str, ...]
 
 
 EMBEDDED = Kubernetes(
-    "olares.local/kube-{name}:v1.20.2", "kubelet-config-1.20", {}, "", ("certs sa",), ("/usr/local/bin/kube",)
+    "olares.local/kube-{name}:v1.20.2",
+    *("kubelet-config-1.20", {}, "", ("certs sa",), ("/usr/local/bin/kube",)),
+    ("/etc/cni/net.d/10-olares.conflist",),
 )
 
 
@@ -151,7 +154,7 @@ def _control_plane(machine: FakeMachine) -> None:
 def _kubelet_up(kubernetes: Kubernetes, machine: FakeMachine) -> None:
     """What the kubelet was seen to write, its pods, and its node in the cluster."""
     tree = machine.tree
-    for path in ("/var/lib/kubelet/config.yaml", "/etc/kubernetes/kubelet.conf", "/etc/cni/net.d/10-olares.conflist"):
+    for path in ("/var/lib/kubelet/config.yaml", "/etc/kubernetes/kubelet.conf", *kubernetes.network):
         if not tree.exists(path):
             raise AssertionError(f"the kubelet was started before {path}")
     for key, value in {"vm/overcommit_memory": 1, "kernel/panic": 10, "kernel/panic_on_oops": 1}.items():
@@ -175,7 +178,7 @@ def _kubelet_up(kubernetes: Kubernetes, machine: FakeMachine) -> None:
         }
         machine.cluster.apply(node, "kubelet")
         machine.cluster.objects[("v1", "Node", "", "node1")]["status"] = {
-            "conditions": [{"type": "Ready", "status": "True"}]
+            "conditions": [{"type": "Ready", "status": "True" if kubernetes.network else "False"}]
         }
 
 
@@ -220,6 +223,8 @@ def rolled_out(machine: FakeMachine, item: dict[str, Any]) -> None:
         if container.get("imagePullPolicy") == "IfNotPresent":
             machine.images.setdefault(container["image"], f"sha256:{secrets.token_hex(32)}")
         _needs_image(machine, container["image"])
+    if metadata["name"] == "calico-node":
+        _calico(machine)
     make = _pod if template.get("hostNetwork") else _networked_pod
     make(machine, f"{metadata['namespace']}_{metadata['name']}")
     for claim in spec.get("volumeClaimTemplates", ()):
@@ -231,6 +236,19 @@ def rolled_out(machine: FakeMachine, item: dict[str, Any]) -> None:
         **dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas", "availableReplicas"), 1),
         **dict.fromkeys(("desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable"), 1),
     }
+
+
+def _calico(machine: FakeMachine) -> None:
+    """What its documentation and sources have it leave on a node, whose network is there from then on."""
+    for path in ("/etc/cni/net.d/10-calico.conflist", "/etc/cni/net.d/calico-kubeconfig", "/opt/cni/bin/calico"):
+        machine.tree.file(path, "calico's\n", mode=0o600)
+    for path in ("/var/lib/calico", "/run/calico", "/var/log/calico", "/run/nodeagent"):
+        machine.tree.directory(path)
+    machine.tree.file("/var/lib/calico/nodename", "node1")
+    machine.network.links.setdefault("vxlan.calico", Link("vxlan.calico", "vxlan", True))
+    machine.network.links.setdefault("cali0123456789a", Link("cali0123456789a", "veth", True))
+    machine.network.v4.table("filter").setdefault("cali-INPUT", ["-j ACCEPT"])
+    machine.cluster.objects["v1", "Node", "", "node1"]["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
 
 
 # the programs

@@ -13,14 +13,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import yaml
 
 from installers.core.artifacts.cache import Cache
 from installers.core.artifacts.releases import record_name, released
 from installers.core.artifacts.upstream import Upstream, upstream
 from installers.core.component.load import load
 from installers.core.facts.artifacts import Built, BuiltFile
+from installers.core.facts.objects import ref_of
+from installers.infrastructure.calico.manifest import names
 from tests.fake.commands import Call
 from tests.fake.debian12 import PATHS, Kubernetes, containerd_up, debian12
 from tests.fake.machine import FakeMachine
@@ -36,6 +40,7 @@ TODAY = Kubernetes(
     bound="kubeadm:cluster-admins",
     without_config=(),
     reads=("/usr/local/bin/kubelet",),
+    network=(),
 )
 MEMBERS: Mapping[str, tuple[str, ...]] = {
     "containerd": ("bin/containerd", "bin/containerd-shim-runc-v2", "bin/containerd-stress", "bin/ctr"),
@@ -53,6 +58,8 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
 @cache
 def content(name: str) -> bytes:
     """The file that stands in for a release's."""
+    if name == "calico":
+        return calico().encode()
     if name not in MEMBERS:
         return f"{name}\n".encode()
     target = io.BytesIO()
@@ -62,6 +69,44 @@ def content(name: str) -> bytes:
             row.size = len(program := _program(name, path))
             archive.addfile(row, io.BytesIO(program))
     return target.getvalue()
+
+
+def calico() -> str:
+    """A manifest of the tests' own with the names of Calico's, and of its daemons what our settings touch."""
+
+    def body(kind: str, name: str) -> dict[str, Any]:
+        if kind == "ConfigMap":
+            return {"data": {"calico_backend": "bird", "veth_mtu": "0"}}
+        if kind not in ("DaemonSet", "Deployment"):
+            return {"status": {"conditions": None}} if name.startswith("clusternetworkpolicies.") else {}
+        controllers: dict[str, Any] = {"name": name, "image": "quay.io/calico/kube-controllers:v3.32.1"}
+        probes = {
+            "livenessProbe": {"exec": {"command": ["/bin/calico-node", "-felix-live", "-bird-live"]}},
+            "readinessProbe": {"exec": {"command": ["/bin/calico-node", "-felix-ready", "-bird-ready"]}},
+        }
+        node: dict[str, Any] = {
+            "name": name,
+            "image": "quay.io/calico/node:v3.32.1",
+            "env": [{"name": "CALICO_IPV4POOL_IPIP", "value": "Always"}, {"name": "NODENAME", "valueFrom": {}}],
+        } | probes
+        first = {"name": "install-cni", "image": "quay.io/calico/cni:v3.32.1"}
+        before, containers = ([], [controllers]) if kind == "Deployment" else ([first], [node])
+        for container in (*before, *containers):
+            container["imagePullPolicy"] = "IfNotPresent"
+        labels = {"k8s-app": name}
+        pod = {"initContainers": before, "containers": containers, "hostNetwork": kind == "DaemonSet"}
+        template = {"metadata": {"labels": labels}, "spec": pod}
+        return {"spec": {"selector": {"matchLabels": labels}, "template": template}}
+
+    return yaml.safe_dump_all(
+        {
+            "apiVersion": ref.kind.api_version,
+            "kind": ref.kind.name,
+            "metadata": {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {})},
+            **body(ref.kind.name, ref.name),
+        }
+        for ref in map(ref_of, names())
+    )
 
 
 def _program(name: str, path: str) -> bytes:

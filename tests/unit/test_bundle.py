@@ -134,12 +134,13 @@ def test_what_has_to_be_built_without_tools_is_said_with_what_to_type(
     assert not (tmp_path / "b").exists()
 
 
-def test_images_without_a_digest_are_named_and_refused(tmp_path: Path) -> None:
+def test_images_of_registries_are_named_and_refused(tmp_path: Path) -> None:
     upstream = replace(site(tmp_path), source="upstream", edition="upstream")
     with pytest.raises(Failure) as found:
         wanted_of((), components(upstream))
-    assert found.value.id == "OLR-BND-013"
-    assert "coredns" in found.value.what
+    assert found.value.id == "OLR-BND-022"
+    assert "coredns/coredns:v1.14.6@sha256:" in found.value.what
+    assert "kvrocks:2.17.0" in found.value.what
 
 
 @pytest.mark.processes

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from hashlib import sha256
 from importlib import resources
 from typing import Protocol
 from urllib.parse import quote, urljoin
@@ -32,7 +33,8 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One release. ``base``: the address its files lie below; ``sums``: its list of digests, relative to that.
+    """One release. ``base``: the address its files lie below; ``sums``: its list of digests, relative to that,
+    "" where none names the file: then it is a small text.
 
     ``{version}``, ``{arch}`` and ``{name}`` are filled in. ``files`` are by architecture in Debian's words.
     """
@@ -40,8 +42,8 @@ class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why: str
     version: str
     base: str
-    sums: str
     files: dict[str, File]
+    sums: str = ""
 
     def name(self, arch: str) -> str:
         return self.files[arch].name.format(version=self.version)
@@ -57,8 +59,16 @@ class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.base.format(version=quote(self.version), arch=arch)
 
 
+class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An image that a registry serves and no component runs yet; those of components stand with them."""
+
+    why: str
+    reference: str
+
+
 class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     releases: dict[str, Release]
+    images: dict[str, Image] = {}
 
 
 def parse_upstream(text: str) -> Upstream:
@@ -154,9 +164,9 @@ def _compared(name: str, release: Release, arch: str, *, text: Texts) -> Compare
     def found(state: State, *, published: str = "", why: str = "") -> Compared:
         return Compared(name, release.version, arch, release.url(arch), state, pinned, published, why)
 
-    address = release.sums_url(arch)
+    address = release.sums_url(arch) if release.sums else release.url(arch)
     try:
-        published = parse_sums(text(address), release.name(arch))
+        published = _published(release, arch, text(address))
     except (OSError, ValueError) as error:
         return found(State.UNREACHED, why=f"{address}: {error}")
     if published is None:
@@ -164,6 +174,13 @@ def _compared(name: str, release: Release, arch: str, *, text: Texts) -> Compare
     if not pinned:
         return found(State.NEW, published=published)
     return found(State.SAME if published == pinned else State.DIFFERS, published=published)
+
+
+def _published(release: Release, arch: str, text: str) -> str | None:
+    """A file's digest by the project's list; of a file that no list names, which are small texts, by itself."""
+    if not release.sums:
+        return sha256(text.encode()).hexdigest()
+    return parse_sums(text, release.name(arch))
 
 
 def _text(url: str) -> str:

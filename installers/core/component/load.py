@@ -34,6 +34,11 @@ class Component:
     def name(self) -> str:
         return self.path.rpartition("/")[2]
 
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """What it comes after, here."""
+        return (*self.manifest.requires, *self.edition.requires)
+
     def text(self, name: str) -> str:
         """A file of its folder as text, for manifests that carry one."""
         return files("installers").joinpath(self.path, name).read_text()
@@ -49,8 +54,8 @@ def _none(site: Site, values: Values) -> Iterable[Resource]:
 
 
 @cache
-def load(path: str, edition: str) -> Component:
-    """The component in ``installers/PATH`` in an edition; ``FileNotFoundError`` when there is no such component."""
+def load(path: str, edition: str, kube: str = "") -> Component:
+    """The component in ``installers/PATH`` in an edition, with an engine; ``FileNotFoundError`` when there is none."""
     package = f"installers.{path.replace('/', '.')}"
     folder = files("installers").joinpath(path)
     manifest = parse(folder.joinpath("component.yaml").read_bytes())
@@ -66,4 +71,6 @@ def load(path: str, edition: str) -> Component:
         for entry in sorted(directory.iterdir(), key=lambda entry: entry.name)
         if entry.name.endswith(".yaml")
     ]
-    return Component(path, manifest, manifest.edition(edition) or Edition(version=""), resources, tuple(manifests))
+    return Component(
+        path, manifest, manifest.edition(edition, kube) or Edition(version=""), resources, tuple(manifests)
+    )

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from installers.core.artifacts.reference import is_pinned
+
 
 class Substitute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"stands_for": "for"}):
     """A system that stands in for another which the source does not carry, and what it cannot do."""
@@ -52,8 +54,13 @@ class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: recipes of images we assemble (``image/recipe.yaml``). builds: the same for programs built
     from source. provides: what a Debian package brings. releases: files of upstream releases.
     references: images a registry serves, by the name the manifests know them by. health: what must be
+<<<<<<< HEAD
     rolled out in this edition alone. version_of: the package whose version is the component's where it is
     installed; ``version`` names those that will do.
+=======
+    rolled out in this edition alone. requires: what it comes after in this edition, besides the component's
+    own. engines: what it is made of with an engine that differs; nothing of the rest then counts.
+>>>>>>> calico
     """
 
     version: str
@@ -65,6 +72,13 @@ class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     references: dict[str, str] = {}
     health: Health = Health()
     substitute: Substitute | None = None
+    requires: tuple[str, ...] = ()
+    engines: dict[str, Edition] = {}
+
+    @property
+    def by_version(self) -> tuple[str, ...]:
+        """Images that are believed by their tag: no digest of them is known."""
+        return tuple(one for one in self.references.values() if not is_pinned(one))
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,9 +109,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether it is a part of installations with this engine."""
         return not self.engines or kube in self.engines
 
-    def edition(self, name: str) -> Edition | None:
-        """What it is made of in an edition, None where it has no such."""
-        return {"debian": self.debian, "upstream": self.upstream}.get(name)
+    def edition(self, name: str, kube: str = "") -> Edition | None:
+        """What it is made of in an edition with an engine, None where it has no such."""
+        found = {"debian": self.debian, "upstream": self.upstream}.get(name)
+        return found and found.engines.get(kube, found)
 
 
 def parse(text: bytes) -> Manifest:

@@ -4,7 +4,7 @@ Every rule answers "" where versions go together, else one sentence that says wh
 Kubernetes' version skew policy and kubeadm's own (kubernetes/website: releases/version-skew-policy.md and
 setup/production-environment/tools/kubeadm/create-cluster-kubeadm.md), containerd's RELEASES.md at v2.3.4, the etcd
 project's guide "Bump etcd Version in Kubernetes" (kubeadm's MinExternalEtcdVersion), K3s' documentation
-(upgrades/manual).
+(upgrades/manual), Calico's system requirements by version (read in October 2026 at second hand).
 """
 
 from __future__ import annotations
@@ -33,6 +33,13 @@ LAST_ALPHA_CRI = (1, 22)
 
 OLDEST_ETCD: Sequence[tuple[Numbers, Numbers]] = (((1, 36), (3, 5, 24)), ((1, 20), (3, 2, 18)))
 """From a Kubernetes on: the oldest etcd kubeadm takes as an external one."""
+
+CALICO_TESTED: Mapping[Numbers, tuple[Numbers, Numbers]] = {
+    (3, 33): ((1, 35), (1, 37)),
+    (3, 32): ((1, 34), (1, 36)),
+    (3, 31): ((1, 32), (1, 35)),
+}
+"""Of a Calico: the oldest and newest Kubernetes its requirements page names."""
 
 CGROUP_V2_FROM = (1, 35)
 """The first Kubernetes whose kubelet refuses control groups of version 1 unless told otherwise."""
@@ -99,6 +106,20 @@ def control_groups(mode: str, *, kubernetes: str) -> str:
     return f"Kubernetes {kubernetes} needs control groups of version 2"
 
 
+def calico(version: str, *, kubernetes: str) -> str:
+    """Calico is tested with some Kubernetes versions each; what stands in for it is no version of it."""
+    if not re.match(r"v?\d", version):
+        return ""
+    mine, its = numbers(version)[:2], numbers(kubernetes)[:2]
+    first, last = CALICO_TESTED.get(mine, ((), ()))
+    if not first:
+        return f"nothing is known of Calico {version} with any Kubernetes"
+    if first <= its <= last:
+        return ""
+    between = " to ".join(".".join(map(str, one)) for one in (first, last))
+    return f"Calico {version} is tested with Kubernetes {between}, not with {kubernetes}"
+
+
 def step(present: str, *, to: str) -> str:
     """Whether a cluster (K3s, kubeadm) may go from one version to another: never down, one minor version at a time."""
     old, new = numbers(present), numbers(to)
@@ -110,7 +131,8 @@ def step(present: str, *, to: str) -> str:
 
 
 def conflicts(versions: Mapping[str, str]) -> tuple[str, ...]:
-    """Everything in a set that does not go together. Names: kubernetes, kubelet, kubeadm, k3s, containerd, etcd.
+    """Everything in a set that does not go together. Names: kubernetes, kubelet, kubeadm, k3s, containerd, etcd,
+    calico.
 
     Those that are not in it are not asked about; K3s is a Kubernetes of its version that brings its own containerd.
     """
@@ -122,5 +144,6 @@ def conflicts(versions: Mapping[str, str]) -> tuple[str, ...]:
         kubeadm(versions.get("kubeadm", cluster), cluster=cluster),
         containerd(versions["containerd"], kubernetes=cluster) if "containerd" in versions else "",
         etcd(versions["etcd"], kubernetes=cluster) if "etcd" in versions else "",
+        calico(versions["calico"], kubernetes=cluster) if "calico" in versions else "",
     ]
     return tuple(problem for problem in found if problem)

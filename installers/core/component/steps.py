@@ -65,7 +65,7 @@ def build_steps(wanted: Sequence[Wanted], site: Site, platform: Platform) -> lis
     imported: list[str] = []
     brought = _brought(wanted)
     for one, chain in chains:
-        before = frozenset().union(*(ends[brought.get(name, name)] for name in one.component.manifest.requires))
+        before = frozenset().union(*(ends[brought.get(name, name)] for name in one.component.requires))
         before |= packages.key_of.get(one.phase, frozenset())
         steps += _chain(one, chain, before, ends, imported)
     return [_after_host(step, ends.get(HOST, frozenset())) for step in steps]
@@ -85,7 +85,7 @@ def _check_requires(wanted: Sequence[Wanted]) -> None:
     """Requirements are chosen too, and earlier: a skipped one is refused by name."""
     seen: set[str] = set()
     for one in wanted:
-        missing = [name for name in one.component.manifest.requires if name not in seen]
+        missing = [name for name in one.component.requires if name not in seen]
         if missing:
             raise Failure("OLR-PLAN-001", component=one.component.name, missing=", ".join(missing))
         seen.update((one.component.name, *one.component.manifest.includes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from installers.core.artifacts.reference import without_tag
 from installers.core.component.values import Values
 from installers.core.facts.platform import CgroupMode, MayLowerOomScore
 from installers.core.model import Footprint, Resource
@@ -50,7 +51,7 @@ def _configuration(site: Site, values: Values, data: str) -> Template:
         restrict_oom=restrict_oom,
         cgroups=cgroups,
         registries=FOLDER,
-        sandbox=values.images["pause"],
+        sandbox=without_tag(values.images["pause"]),
         cni=upstream.CNI,
         runc=upstream.RUNC,
     )

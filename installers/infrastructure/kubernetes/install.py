@@ -61,7 +61,7 @@ FOOTPRINT = Footprint(
 
 
 def resources(site: Site, values: Values) -> Iterator[Resource]:
-    """Everything from programs to a Ready node. The kubelet starts when all it reads is in place."""
+    """Everything from programs to a node. The kubelet starts when all it reads is in place."""
     kubeadm = TODAY if site.edition == "upstream" else EMBEDDED
     yield from upstream.programs(site, values) if kubeadm is TODAY else _programs(site, values)
     yield Block("/etc/hosts", "olares", f"127.0.0.1 {ENDPOINT}\n")
@@ -73,13 +73,15 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
         "kubelet.service",
         content=Template("kubelet.service.j2", program=f"{BIN}/kubelet"),
         restart_on=[f"{BIN}/kubelet" if kubeadm is TODAY else f"{BIN}/kube"],
-        footprint=FOOTPRINT,
+        footprint=FOOTPRINT if kubeadm is EMBEDDED else upstream.with_calico(FOOTPRINT),
     )
     node = Ref(NODES, site.node.name)
     yield Wait("the node is registered", ObjectsPresent((node,)), deadline=180)
     yield from _records(kubeadm, node)
     yield Rollout(Ref(DAEMON_SETS, "kube-proxy", "kube-system"), deadline=180)
-    yield Wait("the node is Ready", NodeReady(site.node.name), deadline=180)
+    if kubeadm is EMBEDDED:
+        # Today's becomes so when Calico runs, which comes after this.
+        yield Wait("the node is Ready", NodeReady(site.node.name), deadline=180)
 
 
 def _programs(site: Site, values: Values) -> Iterator[Resource]:

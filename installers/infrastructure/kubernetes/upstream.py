@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from installers.core.component.values import Values
 from installers.core.facts.images import ImagesPresent
-from installers.core.model import Resource
+from installers.core.model import Footprint, Resource
 from installers.core.resources.artifacts import Binary
 from installers.core.resources.command import GuardedCommand
 from installers.core.resources.files import File
@@ -14,6 +15,25 @@ from installers.infrastructure.kubernetes.kubeadm import TODAY
 from installers.site import Site
 
 BIN = "/usr/local/bin"
+
+
+def with_calico(footprint: Footprint) -> Footprint:
+    """A kubelet's footprint and what Calico's pods leave besides, by their manifest and sources at v3.32.1.
+
+    The kubelet's unit has it because that is what starts them. Not seen here yet.
+    """
+    return replace(
+        footprint,
+        trees=(*footprint.trees, "/var/lib/calico", "/run/calico", "/var/log/calico", "/run/nodeagent"),
+        # Its CNI configuration with a kubeconfig, and its plugins; both directories are containerd's component's.
+        contents=("/etc/cni/net.d", "/opt/cni/bin"),
+        mounts=(*footprint.mounts, "/run/calico/"),
+        links=(*footprint.links, "cali*", "tunl0", "vxlan.calico"),
+        chains=(*footprint.chains, "cali-"),
+        ipsets=("cali",),
+        sysctls=(*footprint.sysctls, "net.netfilter.nf_conntrack_acct"),
+        modules=(*footprint.modules, "vxlan", "udp_tunnel", "ip6_udp_tunnel", "ipip", "ip_tunnel", "tunnel4"),
+    )
 
 
 def programs(site: Site, values: Values) -> Iterator[Resource]:

@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from installers.choice import ENGINES, components
+from installers.core.artifacts.reference import is_pinned, without_tag
 from installers.core.artifacts.upstream import upstream
 from installers.core.component import skew
+from installers.core.component.load import load
 from installers.core.component.values import Platform
 from installers.core.facts.identity import KubeletResolvConf
 from installers.core.facts.platform import CgroupMode, Cgroups, MayLowerOomScore
@@ -23,7 +25,7 @@ from installers.core.resources.artifacts import Binary
 from installers.core.resources.command import GuardedCommand
 from installers.core.resources.templates import rendered, text_needs
 from installers.install import component_steps
-from installers.site import Network, Node, Site
+from installers.site import K3s, Network, Node, Site
 from tests.unit.core.test_resource_cases import GivenFacts
 from tests.unit.infrastructure.documented import PLAIN, read, tree_problems, types
 
@@ -34,6 +36,9 @@ SITE = Site(
     node=Node("home", "192.0.2.10"),
     network=Network(pods="10.1.0.0/16", services="10.2.0.0/16", dns="10.2.0.7", domain="home.arpa"),
 )
+BESIDE_K3S = replace(SITE, kube="k3s", k3s=K3s("", "embedded", "shared"))
+"""K3s on the host's containerd: the bridge plugin is its network."""
+
 RESOLVED = "/run/systemd/resolve/resolv.conf"
 HOST: Mapping[Any, Any] = {
     CgroupMode(): Cgroups("v2", ("cpu", "memory", "pids")),
@@ -175,7 +180,8 @@ def test_containerds_keys_are_documented(mode: Cgroups) -> None:
     assert config["version"] == 3
     images = config["plugins"]["io.containerd.cri.v1.images"]
     assert images["registry"]["config_path"] == "/etc/containerd/certs.d"
-    assert re.fullmatch(r"\S+/pause:[\d.]+", images["pinned_images"]["sandbox"])
+    # As containerd writes a reference with a digest: it keeps an image only where both are the same text.
+    assert re.fullmatch(r"\S+/pause@sha256:[0-9a-f]{64}", images["pinned_images"]["sandbox"])
     assert config["plugins"]["io.containerd.cri.v1.runtime"]["cni"]["bin_dirs"] == ["/opt/cni/bin"]
 
 
@@ -231,6 +237,7 @@ PROGRAMS = {
     "/usr/local/bin/kubelet": ("kubelet", ""),
     "/usr/local/bin/kubectl": ("kubectl", ""),
     "/usr/local/bin/crictl": ("crictl", "crictl"),
+    "/etc/olares/calico.yaml": ("calico", ""),
 }
 """Where each program goes and what it is in its project's release, written by hand from their install pages."""
 
@@ -246,7 +253,7 @@ def _plugins() -> set[str]:
     """What the network's configuration asks for."""
     import json
 
-    conflist = json.loads(file("/etc/cni/net.d/10-olares.conflist"))
+    conflist = json.loads(file("/etc/cni/net.d/10-olares.conflist", BESIDE_K3S))
     return {row["type"] for row in conflist["plugins"]} | {conflist["plugins"][0]["ipam"]["type"]}
 
 
@@ -298,11 +305,35 @@ def test_a_component_has_the_version_of_its_releases() -> None:
     kubernetes = found["kubernetes"].edition
     assert {reference.rpartition(":")[2] for reference in kubernetes.references.values()} == {f"v{kubernetes.version}"}
     assert skew.numbers(releases["crictl"].version)[:2] == skew.numbers(kubernetes.version)[:2]
-    assert found["calico"].edition.version.split()[-1] == releases["cni-plugins"].version
+    calico = found["calico"].edition
+    assert calico.version == releases["calico"].version
+    assert {image.partition("@")[0].rpartition(":")[2] for image in calico.references.values()} == {
+        f"v{calico.version}"
+    }
+    bridge = load("infrastructure/calico", "upstream").edition
+    assert bridge.version.split()[-1] == releases["cni-plugins"].version
+
+
+@pytest.mark.parametrize("kube", ENGINES["upstream"])
+def test_every_image_has_a_version_and_the_others_have_a_digest(kube: str) -> None:
+    by_version = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "apache/kvrocks"}
+    references = {image for one in components(replace(SITE, kube=kube)) for image in one.edition.references.values()}
+    for image in references:
+        assert re.fullmatch(r"[a-z0-9.]+\.[a-z]+(/[a-z0-9-]+)+:v?\d[\w.-]*(@sha256:[0-9a-f]{64})?", image), image
+        assert is_pinned(image) != any(f"/{name}:" in image for name in by_version), image
+    assert len({without_tag(image) for image in references}) == len(references)
+
+
+def test_a_pinned_reference_without_its_tag_is_what_containerd_keeps() -> None:
+    digest = f"@sha256:{'ab' * 32}"
+    assert without_tag(f"a.example:5000/b/c:1.2{digest}") == f"a.example:5000/b/c{digest}"
+    assert without_tag("a.example:5000/b/c:1.2") == "a.example:5000/b/c:1.2"
 
 
 def test_what_stands_in_is_said() -> None:
     said = {one.name: one.edition.substitute for one in components(SITE) if one.edition.substitute}
+    assert said == {}, "Calico is Calico, and nothing else is stood in for"
+    said = {one.name: one.edition.substitute for one in components(BESIDE_K3S) if one.edition.substitute}
     assert set(said) == {"calico"}
     assert said["calico"].stands_for == "Calico"
     assert "NetworkPolicy" in said["calico"].lacks

@@ -209,12 +209,15 @@ def test_all_problems_of_the_configuration_at_once(run: Run, tmp_path: Path) -> 
     assert json.loads(run("plan", "--output", "json").out)["problems"][0].endswith("(did you mean source?)")
 
 
+IMAGES = ("a.example/kvrocks:7.0", f"a.example/proxy:1.0@sha256:{'ab' * 32}")
+
+
 def test_status_as_a_page(run: Run, verbs: Verbs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1000.0)
     redis = Substitute("redis", "kvrocks", ("storage beyond memory",))
     verbs.components = (
         ComponentStatus("etcd", "etcd", "infrastructure", "3.4.23", "running", 875.0, None, ""),
-        ComponentStatus("kvrocks", "KVRocks", "platform", "7.0", "degraded", None, redis, "1 of 2 pods ready"),
+        ComponentStatus("kvrocks", "KVRocks", "platform", "7.0", "degraded", None, redis, "1 of 2 pods ready", IMAGES),
     )
     ended = run("status")
     assert ended.code == 3
@@ -223,6 +226,7 @@ def test_status_as_a_page(run: Run, verbs: Verbs, monkeypatch: pytest.MonkeyPatc
         "etcd       running   3.4.23   2 min 05 s\n"
         "kvrocks    degraded  7.0                  1 of 2 pods ready\n"
         "\nSubstitutes\n  redis for kvrocks: lacks storage beyond memory\n"
+        "\nImages believed by version\n  a.example/kvrocks:7.0\n"
         "\nOlares: 1 running, 1 degraded.\n"
     )
     verbs.components = verbs.components[:1]

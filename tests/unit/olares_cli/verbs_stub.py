@@ -76,6 +76,7 @@ class ComponentStatus:
     since: float | None
     substitute: Substitute | None
     detail: str
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ class Plan:
     substitutes: tuple[Substitute, ...] = ()
     site: Site = field(default_factory=lambda: Site(source="debian", kube="kubernetes"))
     left_out: tuple[LeftOut, ...] = ()
+    images: tuple[str, ...] = ()
 
     def changes(self) -> tuple[Planned, ...]:
         return tuple(i for i in self.items if isinstance(i.decision, Change))

@@ -26,7 +26,11 @@ PINNED = re.compile(r"[a-z0-9.]+\.[a-z]+/[a-z0-9/-]+:v?\d[\w.-]*(@sha256:[0-9a-f
 
 def resources(path: str, edition: str) -> list[Any]:
     component = load(path, edition)
-    alone = replace(component, manifest=msgspec.structs.replace(component.manifest, requires=()))
+    alone = replace(
+        component,
+        manifest=msgspec.structs.replace(component.manifest, requires=()),
+        edition=msgspec.structs.replace(component.edition, requires=()),
+    )
     site = Site(source=edition, kube="kubernetes", edition=edition)
     return [step.resource for step in build_steps([Wanted(alone, "services")], site, Platform("bookworm", "amd64"))]
 

@@ -48,7 +48,7 @@ def test_every_rule_has_cases_of_both_kinds() -> None:
         said = {bool(row["says"]) if "says" in row else False for row in yaml.safe_load(path.read_text())["cases"]}
         assert said == {True, False}, path.stem
     assert {path.stem for path in FOLDER.glob("*.yaml")} == {
-        *("kubelet", "kubeadm", "containerd", "etcd", "control_groups", "step")
+        *("kubelet", "kubeadm", "containerd", "etcd", "control_groups", "step", "calico")
     }
 
 

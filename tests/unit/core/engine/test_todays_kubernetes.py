@@ -8,8 +8,10 @@ import pytest
 import yaml
 
 from installers.core.artifacts import releases
-from installers.core.model import Step
+from installers.core.facts.objects import identity
+from installers.core.model import Deferred, Step
 from installers.core.resources.command import GuardedCommand
+from installers.infrastructure.calico.manifest import names
 from installers.install import Options, _steps, resolve
 from installers.site import Site
 from tests.fake import FakeMachine, FakeProbe, differences
@@ -64,6 +66,32 @@ def test_it_is_installed_and_a_second_install_changes_nothing(bench: Workbench) 
     result = bench.install(steps())
     assert (result.status, result.changes) == ("done", 0)
     assert differences(before, machine.snapshot()) == []
+
+
+def test_calico_is_applied_from_its_file_and_makes_the_node_ready(bench: Workbench) -> None:
+    waiting = {item.step.resource.key: item.decision for item in bench.plan(steps()).deferred()}
+    promised = waiting["objects:calico"]
+    assert isinstance(promised, Deferred)
+    machine = installed(bench)
+    found = {identity(item) for item in machine.cluster.objects.values()}
+    assert {may.target for may in promised.may_become} == set(names()) <= found
+    assert machine.tree.exists("/etc/cni/net.d/10-calico.conflist")
+    assert not machine.tree.exists("/etc/cni/net.d/10-olares.conflist")
+    assert {"vxlan.calico", "cali0123456789a"} <= machine.network.links.keys()
+    order = [step.resource.key for step in steps()]
+    assert order.index("objects:calico") < order.index("wait:the node is Ready") < order.index("objects:coredns")
+    after = {step.resource.key: step.after for step in steps()}
+    assert after["objects:coredns"] & {key for key in order if "calico-kube-controllers" in key}
+
+
+def test_a_manifest_somebody_changed_is_put_back_before_its_objects_are_looked_at(bench: Workbench) -> None:
+    machine = installed(bench)
+    machine.tree.file("/etc/olares/calico.yaml", "kind: Secret\n")
+    plan = bench.plan(steps())
+    assert "objects:calico" in {item.step.resource.key for item in plan.deferred()}
+    assert "file:/etc/olares/calico.yaml" in {item.step.resource.key for item in plan.changes()}
+    assert bench.install(steps()).status == "done"
+    assert bench.plan(steps()).changes() == ()
 
 
 def test_uninstall_leaves_the_machine_as_it_was(bench: Workbench) -> None:
