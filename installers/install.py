@@ -245,23 +245,17 @@ def _row(
     component: Component, state: State, detail: str, since: float | None = None, *, version: str = ""
 ) -> ComponentStatus:
     manifest, edition = component.manifest, component.edition
-<<<<<<< HEAD
-    shown = version or edition.version
-    return ComponentStatus(
-        component.name, manifest.title, manifest.phase, shown, state, since, edition.substitute, detail
-=======
     images = tuple(edition.references.values())
     return ComponentStatus(
         component.name,
         manifest.title,
         manifest.phase,
-        edition.version,
+        version or edition.version,
         state,
         since,
         edition.substitute,
         detail,
         images,
->>>>>>> calico
     )
 
 
