@@ -64,8 +64,9 @@ PLAN = """\
 infrastructure
   containerd
     ~ write /etc/containerd/config.toml  (it differs)
-    ~ enable containerd.service  (its configuration changed)
-    ~ restart containerd.service  (its configuration changed)
+    its configuration changed:
+      ~ enable containerd.service
+      ~ restart containerd.service
 
 platform
   postgres
