@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -258,6 +259,25 @@ def test_precheck_as_a_page(run: Run, verbs: Verbs) -> None:
         "\n1 check could not be made.\n1 problem in the way of an install.\n"
     )
     assert run("precheck", "--waive", "OLR-PRE-001").code == 0
+
+
+def test_what_is_about_other_computers_is_one_line_of_the_page(run: Run, verbs: Verbs) -> None:
+    memory = CheckResult("memory", "Memory", "error", "passed", "8 GiB", "")
+    wsl = CheckResult("wsl", "WSL", "error", "passed", "this is none", "", concerns=False)
+    verbs.checks = (memory, wsl)
+    page = "CHECK   RESULT  ID      DETAIL\nMemory  passed  memory  8 GiB\n\n"
+    one = "1 check does not concern this computer; --all shows them.\n"
+    assert run("precheck").out == f"{page}{one}Nothing in the way of an install.\n"
+    verbs.checks = (memory, wsl, replace(wsl, id="pi", title="Raspberry Pi"))
+    assert "\n2 checks do not concern this computer; --all shows them.\n" in run("precheck").out
+    every = run("precheck", "--all").out
+    assert "Raspberry Pi  passed  pi      this is none\n" in every
+    assert "concern" not in every
+    assert [row["id"] for row in json.loads(run("precheck", "--output", "json").out)["checks"]] == [
+        "memory",
+        "wsl",
+        "pi",
+    ]
 
 
 def test_a_failed_check_stops_an_install_unless_waived(run: Run, verbs: Verbs) -> None:
