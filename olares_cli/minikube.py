@@ -16,7 +16,7 @@ from olares_cli.runs.launch import finish
 from olares_cli.runs.perform import stoppable
 from olares_cli.runs.records import result_of
 from olares_cli.session import Code, Session
-from olares_cli.ui.text import Span, Table, show
+from olares_cli.ui.text import Span, Table, line, show
 from olares_cli.ui.view import view_for
 
 if TYPE_CHECKING:
@@ -108,7 +108,9 @@ def listed(session: Session) -> int:
             )
             for one in machines
         )
-        show(session, [Table(("MACHINE", "STATE", "VM DRIVER", "ADDRESS", "CONTEXT"), rows)], stream=session.out)
+        table = Table(("MACHINE", "STATE", "VM DRIVER", "ADDRESS", "CONTEXT"), rows)
+        whys = [line(f"{one.profile.machine}: {one.why}") for one in machines if one.why]
+        show(session, [table, *([line(), *whys] if whys else [])], stream=session.out)
     return Code.FINE
 
 
@@ -170,6 +172,7 @@ def _record(machine: Listed) -> dict[str, Any]:
         "disk_mib": settings.disk,
         "ports": list(settings.ports),
         "kubernetes": machine.kubernetes,
+        **({"why": machine.why} if machine.why else {}),
     }
 
 

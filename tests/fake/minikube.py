@@ -9,6 +9,7 @@ that minikube does the same. Its state is below $MINIKUBE_HOME, as minikube's is
     faults.json                 {"start": {"name": "...", "code": 80, "message": "..."}}: end so
                                 {"start": {"hang": "FILE"}}: after the profile is written, wait until FILE is gone
                                 {"start": {"quiet": true, "code": 1}}: end so and say nothing
+                                {"status": {"profile": "NAME", "hang": "FILE"}}: only for that profile
     calls                       every call, a line of JSON
 """
 
@@ -67,6 +68,8 @@ class Minikube:
     def fault(self, verb: str) -> None:
         file = self.home / "faults.json"
         fault = json.loads(file.read_text()).get(verb, {}) if file.exists() else {}
+        if fault.get("profile", self.name) != self.name:
+            return
         if hang := fault.get("hang"):
             while Path(hang).exists():
                 time.sleep(0.02)
@@ -109,6 +112,7 @@ def profile(call: Minikube) -> None:
 
 
 def status(call: Minikube) -> None:
+    call.fault("status")
     if not (call.profile / "config.json").exists():
         call.step(0, f'🤷  Profile "{call.name}" not found. Run "minikube profile list" to view all profiles.')
         sys.exit(85)
