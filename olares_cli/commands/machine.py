@@ -14,7 +14,7 @@ import typer
 
 from installers.core.errors import Failure
 from installers.core.model.events import Event
-from olares_cli import minikube
+from olares_cli import here, minikube
 from olares_cli.asking import confirm, need_root
 from olares_cli.commands.choices import YES
 from olares_cli.options import command, examples
@@ -148,8 +148,17 @@ def create(
         return minikube.create(session, name, given)
     given.refuse()
     need_root("machine create")
+    return _make(session, lambda nspawn: nspawn.create(name, release=release))
+
+
+def _make(session: Session, make: Callable[[Driver], Machine]) -> int:
+    """Make or start a machine, which gets this computer's proxy and mirrors."""
+    from installers.machines.up import settle
+
+    site = here.site(session)
     with _working(session) as nspawn:
-        machine = nspawn.create(name, release=release)
+        machine = make(nspawn)
+        settle(nspawn, machine, site)
     return _ready(session, machine)
 
 
@@ -196,9 +205,10 @@ def _up(
 
     words = [word for phase in skip_phase or () for word in ("--skip-phase", phase)]
     words += ["--source", source] if source else []
+    site = here.site(session)
     with _working(session) as nspawn:
         wheels = wheelhouse or _own_wheels()
-        ready = bring_up(nspawn, name, wheelhouse=wheels, words=words, emit=nspawn.emit, release=release)
+        ready = bring_up(nspawn, name, site, wheelhouse=wheels, words=words, release=release)
     if not session.human:
         session.record({"type": "up", **_record(ready.machine, running=True), "kubeconfig": ready.kubeconfig})
         return Code.FINE
@@ -228,9 +238,7 @@ def start(session: Session, name: NAME = "olares", driver: DRIVER = None) -> int
     if _kind(driver) is Kind.minikube:
         return minikube.start(session, name)
     need_root("machine start")
-    with _working(session) as nspawn:
-        machine = nspawn.start(name)
-    return _ready(session, machine)
+    return _make(session, lambda nspawn: nspawn.start(name))
 
 
 def stop(session: Session, name: NAME = "olares", driver: DRIVER = None) -> int:
