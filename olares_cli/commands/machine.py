@@ -16,7 +16,7 @@ from installers.core.errors import Failure
 from installers.core.model.events import Event
 from olares_cli import here, minikube
 from olares_cli.asking import confirm, need_root
-from olares_cli.commands.choices import YES
+from olares_cli.commands.choices import SKIP_PHASE, SOURCE, YES
 from olares_cli.options import command, examples
 from olares_cli.runs.launch import finish
 from olares_cli.runs.perform import stoppable
@@ -51,8 +51,8 @@ DRIVER = Annotated[
         show_default=False,
     ),
 ]
-VM_DRIVER = Annotated[str | None, typer.Option("--vm-driver", help="minikube: vfkit, docker or qemu.")]
-CPUS = Annotated[int | None, typer.Option("--cpus", help="minikube: processors; 4 unless said otherwise.")]
+VM_DRIVER = Annotated[str | None, typer.Option("--vm-driver", metavar="NAME", help="minikube: vfkit, docker or qemu.")]
+CPUS = Annotated[int | None, typer.Option("--cpus", metavar="N", help="minikube: processors; 4 unless said otherwise.")]
 MEMORY = Annotated[int | None, typer.Option("--memory", metavar="MIB", help="minikube: memory; 8192 unless said.")]
 DISK = Annotated[int | None, typer.Option("--disk", metavar="MIB", help="minikube: disk; 81920 unless said.")]
 PORT = Annotated[
@@ -81,7 +81,7 @@ RELEASE = Annotated[
         show_default=False,
     ),
 ]
-NAME = Annotated[str, typer.Argument(metavar="[NAME]", help="The machine.", autocompletion=complete_machine)]
+NAME = Annotated[str, typer.Argument(metavar="NAME", help="The machine.", autocompletion=complete_machine)]
 
 
 def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
@@ -101,7 +101,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
     )
     add(
         up,
-        "Make a machine and install Olares in it; everything there already is only found.",
+        "Make a machine, if there is none, and install Olares in it.",
         f"{start_}up",
         f"{start_}up two --skip-phase platform",
     )
@@ -165,9 +165,16 @@ def _make(session: Session, make: Callable[[Driver], Machine]) -> int:
 def up(
     session: Session,
     name: NAME = "olares",
-    wheelhouse: Annotated[str, typer.Option("--wheelhouse", help="The wheels to ship.", metavar="DIR")] = "",
-    skip_phase: Annotated[list[str] | None, typer.Option("--skip-phase", help="Leave out a phase.")] = None,
-    source: Annotated[str, typer.Option("--source", help="Where the bits come from.")] = "",
+    wheelhouse: Annotated[
+        str,
+        typer.Option(
+            "--wheelhouse",
+            help="The wheels of this program to send there; those it came with unless said.",
+            metavar="DIR",
+        ),
+    ] = "",
+    skip_phase: Annotated[list[str] | None, SKIP_PHASE] = None,
+    source: Annotated[str, SOURCE] = "",
     release: RELEASE = "",
     driver: DRIVER = None,
     vm_driver: VM_DRIVER = None,
@@ -297,7 +304,7 @@ def shell(
     session: Session,
     name: NAME = "olares",
     argv: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- COMMAND...]", help="A command and its arguments.")
+        list[str] | None, typer.Argument(metavar="COMMAND", help="After `--`: a command and its arguments.")
     ] = None,
     driver: DRIVER = None,
 ) -> int:

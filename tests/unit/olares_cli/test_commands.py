@@ -52,7 +52,7 @@ Commands:
   explain    Explain an error by its id; works offline.
   facts      Show or record what Olares knows about this machine.
   bundle     Make and check signed bundles, for hosts with no way out.
-  index      Compare pinned upstream releases with what their projects publish.
+  index      Compare pinned upstream releases with what is published.
   version    Show the version of this program.
 
   Start here:
@@ -102,6 +102,27 @@ def test_every_command_has_help_with_examples(run: Run, row: object) -> None:
             assert "Examples:" in run(name, command, "--help").out, command
     elif name != "run":
         assert "Examples:\n    " in ended.out
+
+
+def test_at_80_columns_every_command_has_its_whole_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in ((), ("machine",), ("facts",), ("bundle",), ("index",), ("config",)):
+        told = run(*words, "--help").out
+        assert "..." not in told.split("Commands:")[1], words
+        assert "[[" not in told
+
+
+def test_an_argument_stands_in_one_pair_of_brackets(run: Run) -> None:
+    for words in (("machine", "shell"), ("facts", "record"), ("index", "refresh"), ("explain",), ("attach",)):
+        assert "[[" not in run(*words, "--help").out, words
+    assert "Usage: olares-cli machine shell [OPTIONS] [NAME] [COMMAND]..." in run("machine", "shell", "--help").out
+
+
+def test_sudo_is_asked_for_without_leaving_arguments_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    told = run("machine", "stop", "two").err
+    assert "`machine stop` needs root" in told
+    assert "put sudo before the same command" in told
 
 
 def test_plan_as_a_page(run: Run) -> None:
@@ -181,7 +202,7 @@ def test_a_plan_that_cannot_be_saved(run: Run, tmp_path: Path) -> None:
         (("install", "--phase", "plattform"), "--phase plattform: there is no such name (did you mean platform?)"),
         (
             ("plan", "--source", "upstrem"),
-            "upstrem is no source of this program: possible: upstream, mirror, bundle, debian",
+            "--source upstrem cannot be used: possible: upstream, mirror, bundle, debian",
         ),
         (("precheck", "--waive", "OLR-X"), "--waive OLR-X: there is no such name (known: )"),
         (("explain", "OLR-CLI-999"), "there is no error OLR-CLI-999"),
@@ -378,7 +399,9 @@ def test_an_unexpected_error_is_one_line_and_a_file(run: Run, verbs: Verbs, tmp_
 def test_explain(run: Run) -> None:
     ended = run("explain", "olr-cfg-001")
     assert ended.code == 0
-    assert ended.out.startswith("OLR-CFG-001: <path> has <count> problem(s); nothing was done\n\nThe configuration")
+    assert ended.out.startswith(
+        "OLR-CFG-001: <path> cannot be used; nothing was done. Problems: <count>\n\nThe configuration"
+    )
     assert run("explain").out.count("OLR-CLI-") >= 14
     assert "near: OLR-CFG-00" in run("explain", "OLR-CFG-01").err
 
