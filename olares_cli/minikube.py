@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from installers.core.errors import Failure
 from installers.core.model.events import Event
@@ -27,13 +29,26 @@ if TYPE_CHECKING:
 class Given:
     """Options that only a minikube machine has, as they were typed."""
 
-    vm_driver: str | None = None
-    cpus: int | None = None
-    memory: int | None = None
-    disk: int | None = None
-    port: list[str] | None = None
-    kubernetes: str | None = None
-    image: list[str] | None = None
+    vm_driver: Annotated[
+        str | None, typer.Option("--vm-driver", metavar="NAME", help="minikube: vfkit, docker or qemu.")
+    ] = None
+    cpus: Annotated[
+        int | None, typer.Option("--cpus", metavar="N", help="minikube: processors; 4 unless said otherwise.")
+    ] = None
+    memory: Annotated[
+        int | None, typer.Option("--memory", metavar="MIB", help="minikube: memory; 8192 unless said.")
+    ] = None
+    disk: Annotated[int | None, typer.Option("--disk", metavar="MIB", help="minikube: disk; 81920 unless said.")] = None
+    port: Annotated[
+        list[str] | None,
+        typer.Option("--port", metavar="[HOST:]PORT", help="minikube with docker: a port to be reached from here."),
+    ] = None
+    kubernetes: Annotated[
+        str | None, typer.Option("--kubernetes", metavar="VERSION", help="minikube: its Kubernetes, as v1.33.3.")
+    ] = None
+    image: Annotated[
+        list[str] | None, typer.Option("--image", metavar="FILE", help="minikube: an image archive to load.")
+    ] = None
 
     def refuse(self) -> None:
         """Say so where one was given for another kind of machine."""

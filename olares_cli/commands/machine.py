@@ -51,18 +51,6 @@ DRIVER = Annotated[
         show_default=False,
     ),
 ]
-VM_DRIVER = Annotated[str | None, typer.Option("--vm-driver", metavar="NAME", help="minikube: vfkit, docker or qemu.")]
-CPUS = Annotated[int | None, typer.Option("--cpus", metavar="N", help="minikube: processors; 4 unless said otherwise.")]
-MEMORY = Annotated[int | None, typer.Option("--memory", metavar="MIB", help="minikube: memory; 8192 unless said.")]
-DISK = Annotated[int | None, typer.Option("--disk", metavar="MIB", help="minikube: disk; 81920 unless said.")]
-PORT = Annotated[
-    list[str] | None,
-    typer.Option("--port", metavar="[HOST:]PORT", help="minikube with docker: a port to be reached from here."),
-]
-KUBERNETES = Annotated[
-    str | None, typer.Option("--kubernetes", metavar="VERSION", help="minikube: its Kubernetes, as v1.33.3.")
-]
-IMAGE = Annotated[list[str] | None, typer.Option("--image", metavar="FILE", help="minikube: an image archive to load.")]
 
 
 def complete_release(incomplete: str) -> list[str]:
@@ -81,6 +69,7 @@ RELEASE = Annotated[
         show_default=False,
     ),
 ]
+NOTHING = minikube.Given()
 NAME = Annotated[str, typer.Argument(metavar="NAME", help="The machine.", autocompletion=complete_machine)]
 
 
@@ -134,15 +123,8 @@ def create(
     name: NAME = "olares",
     release: RELEASE = "",
     driver: DRIVER = None,
-    vm_driver: VM_DRIVER = None,
-    cpus: CPUS = None,
-    memory: MEMORY = None,
-    disk: DISK = None,
-    port: PORT = None,
-    kubernetes: KUBERNETES = None,
-    image: IMAGE = None,
+    given: minikube.Given = NOTHING,
 ) -> int:
-    given = minikube.Given(vm_driver, cpus, memory, disk, port, kubernetes, image)
     if _kind(driver) is Kind.minikube:
         _refuse_for_minikube(("--release", release, "it has no Debian"))
         return minikube.create(session, name, given)
@@ -177,15 +159,8 @@ def up(
     source: Annotated[str, SOURCE] = "",
     release: RELEASE = "",
     driver: DRIVER = None,
-    vm_driver: VM_DRIVER = None,
-    cpus: CPUS = None,
-    memory: MEMORY = None,
-    disk: DISK = None,
-    port: PORT = None,
-    kubernetes: KUBERNETES = None,
-    image: IMAGE = None,
+    given: minikube.Given = NOTHING,
 ) -> int:
-    given = minikube.Given(vm_driver, cpus, memory, disk, port, kubernetes, image)
     if _kind(driver) is Kind.minikube:
         yet = "nothing is installed in a minikube machine yet"
         _refuse_for_minikube(
