@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 VERSION = "v1.38.1"
+ALIASES = {"qemu": "qemu2"}
 STEPS = ("Initial Minikube Setup", "Selecting Driver", "Starting Node", "Creating VM", "Verifying Kubernetes", "Done")
 
 
@@ -132,7 +133,7 @@ def start(call: Minikube) -> None:
     config_file = call.profile / "config.json"
     if config_file.exists():
         driver = call.config()["Driver"]
-        if flags.get("driver", driver) != driver:
+        if ALIASES.get(flags.get("driver", driver), flags.get("driver", driver)) != driver:
             message = f'The existing "{call.name}" cluster was created using the "{driver}" driver'
             call.exit("GUEST_DRIVER_MISMATCH", 81, message)
         if "memory" in flags and int(flags["memory"].rstrip("m")) != call.config()["Memory"]:
@@ -149,7 +150,7 @@ def start(call: Minikube) -> None:
             "Memory": memory,
             "CPUs": int(flags["cpus"]),
             "DiskSize": int(flags["disk-size"].rstrip("m")),
-            "Driver": {"qemu": "qemu2"}.get(flags["driver"], flags["driver"]),
+            "Driver": ALIASES.get(flags["driver"], flags["driver"]),
             "ExposedPorts": flags["ports"].split(",") if "ports" in flags else [],
             "KubernetesConfig": {"KubernetesVersion": kubernetes, "ContainerRuntime": flags["container-runtime"]},
             "Nodes": [node],

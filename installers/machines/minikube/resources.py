@@ -26,7 +26,7 @@ from installers.machines.minikube.layout import OLDEST, RUNTIME, Profile, Settin
 HINTS = {
     "vfkit": "brew install vfkit",
     "qemu": "brew install qemu (on Debian: sudo apt-get install qemu-system)",
-    "docker": "install Docker Desktop, or choose --vm-driver vfkit",
+    "docker": "on macOS Docker Desktop, on Debian sudo apt-get install docker.io",
 }
 
 

@@ -73,6 +73,31 @@ def test_a_whole_life_touches_nothing_of_linux(mac: Mac, desk: Desk) -> None:
     assert desk.kept() == []
 
 
+def test_a_mac_makes_its_machine_with_vfkit_unless_told_otherwise(mac: Mac, desk: Desk) -> None:
+    desk.program("vfkit", "#!/bin/sh\n")
+    for _ in range(2):
+        made = mac.json("machine", "create")
+        assert (made["name"], made["profile"], made["vm_driver"], made["ports"]) == ("olares", "olares", "vfkit", [])
+    (start,) = desk.calls("start")
+    assert {"--driver=vfkit", "--cpus=4", "--memory=8192m", "--disk-size=81920m"} <= set(start)
+    assert not [word for word in start if word.startswith("--ports")]
+
+
+@pytest.mark.parametrize(("system", "wheels"), [("Darwin", False), ("Linux", True)])
+def test_make_up_ships_wheels_only_where_they_are_installed(system: str, wheels: bool) -> None:
+    told = subprocess.run(
+        ["make", "--dry-run", "--always-make", "up", f"SYSTEM={system}"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+    )
+    assert told.stdout.splitlines()[-1] == ".venv/bin/olares-cli machine up olares"
+    assert ("tools.wheelhouse" in told.stdout) == wheels
+
+
 def test_the_list_says_why_a_state_is_unknown(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,7 @@ from installers.core.host.queries import QUERIES
 from installers.core.model.events import Progress
 from installers.machines.minikube import actions
 from installers.machines.minikube.driver import Listed
-from installers.machines.minikube.layout import Wanted
+from installers.machines.minikube.layout import Wanted, driver_program
 from tests.unit.machines.desk import SMALL, Desk
 
 pytestmark = pytest.mark.processes
@@ -57,6 +57,20 @@ def test_create_again_has_nothing_to_do(desk: Desk) -> None:
         assert desk.driver().create("dev", wanted).state == "running"
     assert len(desk.calls("start")) == 1
     assert desk.kept() == before
+
+
+def test_a_qemu_machine_is_one_under_minikubes_own_name_for_it(desk: Desk) -> None:
+    """minikube keeps the driver qemu as qemu2: neither other settings nor another driver."""
+    desk.program(driver_program("qemu"), "#!/bin/sh\n")
+    small = replace(SMALL, driver="qemu")
+    for _ in range(2):
+        assert desk.driver().create("dev", small).profile.settings.driver == "qemu"
+    assert desk.config("olares-dev")["Driver"] == "qemu2"
+    assert len(desk.calls("start")) == 1
+    assert desk.driver().halt("dev").status == "done"
+    assert desk.driver().start("dev").state == "running"
+    assert desk.driver().delete("dev").status == "done"
+    assert desk.kept() == []
 
 
 def test_other_settings_are_refused_and_all_named(desk: Desk) -> None:
