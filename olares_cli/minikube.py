@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,12 +26,21 @@ if TYPE_CHECKING:
     from installers.machines.minikube.driver import Listed, MinikubeDriver
 
 
+def complete_vm_driver(incomplete: str) -> list[str]:
+    from installers.machines.minikube.layout import DRIVERS
+
+    return [name for name in DRIVERS.get(sys.platform, ()) if name.startswith(incomplete)]
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """Options that only a minikube machine has, as they were typed."""
 
     vm_driver: Annotated[
-        str | None, typer.Option("--vm-driver", metavar="NAME", help="minikube: vfkit, docker or qemu.")
+        str | None,
+        typer.Option(
+            "--vm-driver", metavar="NAME", help="minikube: vfkit, docker or qemu.", autocompletion=complete_vm_driver
+        ),
     ] = None
     cpus: Annotated[
         int | None, typer.Option("--cpus", metavar="N", help="minikube: processors; 4 unless said otherwise.")

@@ -417,6 +417,8 @@ def test_completion_knows_phases_commands_and_errors(run: Run, monkeypatch: pyte
         ("olares-cli pl", "plan"),
         ("olares-cli plan --phase p", "platform"),
         ("olares-cli explain OLR-CFG-", "OLR-CFG-001"),
+        ("olares-cli precheck --waive noe", "noexec"),
+        ("olares-cli machine create --vm-driver do", "docker"),
     ):
         monkeypatch.setenv("COMP_WORDS", words)
         monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
