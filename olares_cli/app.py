@@ -112,7 +112,8 @@ def run(arguments: Sequence[str], *, environ: Mapping[str, str] = os.environ) ->
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else Code.FAILED
     except (KeyboardInterrupt, Interrupted):
-        session.say("Interrupted. `olares-cli resume` goes on with a run that had begun.")
+        again = "The same command" if "machine" in wanted else "`olares-cli resume`"
+        session.say(f"Interrupted. {again} goes on with a run that had begun.")
         return Code.INTERRUPTED
     except Failure as failure:
         from olares_cli.ui.trouble import show_failure

@@ -248,7 +248,9 @@ def test_status_as_a_page(run: Run, verbs: Verbs, monkeypatch: pytest.MonkeyPatc
         "\nSubstitutes\n  redis for kvrocks: lacks storage beyond memory\n"
         "\nOlares: 1 running, 1 degraded.\n"
     )
-    verbs.components = verbs.components[:1]
+    verbs.components = tuple(replace(one, state="absent") for one in verbs.components)
+    assert "\nOlares: 2 absent.\nNext: `olares-cli precheck`" in run("status").out
+    verbs.components = (replace(verbs.components[0], state="running"),)
     assert run("status").code == 0
     verbs.unfinished = True
     ended = run("status")

@@ -57,6 +57,17 @@ def test_a_proxy_that_a_machine_cannot_reach_is_told(run: Run, inside: Over, tmp
     assert "OLR-MACH-010" in refused.err
 
 
+def test_interrupted_it_is_the_same_command_that_goes_on(
+    run: Run, inside: Over, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Driver, name: str, release: str = "") -> Machine:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Driver, "create", interrupted)
+    ended = run("machine", "create")
+    assert (ended.code, ended.err) == (130, "Interrupted. The same command goes on with a run that had begun.\n")
+
+
 def test_without_a_way_out_of_its_own_nothing_is_said_or_asked(run: Run, inside: Over) -> None:
     ended = run("machine", "create")
     assert (ended.code, inside.calls) == (0, [])
