@@ -41,20 +41,26 @@ def inherited(site: Site) -> bytes:
 
 
 def unreachable(site: Site, environ: Mapping[str, str]) -> Failure | None:
-    """Why a machine cannot go the way this computer goes: by the loopback here, or with a password."""
+    """Why a machine cannot go the way this computer goes: by the loopback here, or with a password.
+
+    OLR-MACH-010 for what olares.yaml names, 011 for an environment, which is meant for its own command first.
+    """
     proxies = [site.proxy.http, site.proxy.https] if site.proxy else []
     mirrors = [mirror for row in site.registries for mirror in row.mirrors]
-    for what, urls in (("proxy", proxies), ("mirror", mirrors)):
-        for url in urls:
-            if url and _is_loopback(urllib.parse.urlsplit(url).hostname or ""):
-                return Failure("OLR-MACH-010", what=what, url=url)
-    # What of an environment may be handed on is in the site by now.
     names = [name for name in PROXIES if environ.get(name) or environ.get(name.upper())]
-    return Failure("OLR-MACH-011", names=", ".join(names)) if names and site.proxy is None else None
+    kept = site.proxy is not None and site.proxy.kept
+    # What of an environment may be handed on is in the site by now.
+    if (names and site.proxy is None) or (kept and any(map(_is_loopback, proxies))):
+        return Failure("OLR-MACH-011", names=", ".join(names) or "an earlier one's")
+    for what, urls in (("proxy", proxies), ("mirror", mirrors)):
+        for url in filter(_is_loopback, urls):
+            return Failure("OLR-MACH-010", what=what, url=url)
+    return None
 
 
-def _is_loopback(host: str) -> bool:
-    """Whether a name or an address means the computer it is looked up on."""
+def _is_loopback(url: str) -> bool:
+    """Whether an address means the computer it is used on."""
+    host = urllib.parse.urlsplit(url).hostname or ""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -96,10 +96,10 @@ def short_reason(why: str, actions: Sequence[str]) -> str:
 
     Of several parts (``NAME: reason; NAME: reason and 2 more``) those that then say the same are one.
     """
-    parts, names = re.sub(r" and \d+ more$", "", why).split("; "), "\n".join(actions)
-    heads = [part.partition(": ") for part in parts]
+    told, *more = re.split(r"( and \d+ more)$", why, maxsplit=1)
+    names, heads = "\n".join(actions), [part.partition(": ") for part in told.split("; ")]
     if all(tail and head in names for head, _, tail in heads):
-        return "; ".join(dict.fromkeys(tail for _, _, tail in heads))
+        return "; ".join(dict.fromkeys(tail for _, _, tail in heads)) + "".join(more)
     first, _, rest = why.partition(" ")
     return f"it {rest}" if len(actions) == 1 and re.search(r"[/._]", first) and first in names.split() else why
 

@@ -98,6 +98,13 @@ def test_loopback_here_is_not_reached_from_there(host: str) -> None:
     assert unreachable(Site(proxy=PROXY), {}) is None
 
 
+def test_an_environments_loopback_is_only_a_warning() -> None:
+    machine = Over()
+    here = Site(proxy=Proxy("", "http://localhost:3128", kept=True))
+    assert over(here, machine, https_proxy="http://localhost:3128") == "OLR-MACH-011"
+    assert machine.files == {}
+
+
 def test_a_password_of_the_environment_goes_nowhere_and_is_not_told() -> None:
     machine = Over()
     environ = {"HTTPS_PROXY": "http://me:hunter2@proxy.example:3128"}
