@@ -208,7 +208,7 @@ def _ask(check: Check, store: FactStore) -> Future[Verdict]:
 
 def _judge(check: Check, store: FactStore) -> Verdict:
     if check.id != OperatingSystem.id and isinstance(store.answer(MacosVersion()), str):
-        return NotRun("it asks about Linux, and this is macOS")
+        return NotRun("it asks about Linux, and this is macOS", concerns=False)
     needs = check.needs()
     for fact in needs:
         store.load((fact,))
@@ -221,10 +221,10 @@ def _judge(check: Check, store: FactStore) -> Verdict:
 def result_of(check: Check, verdict: Verdict) -> CheckResult:
     """A verdict in words; those of failures stand in the catalogue."""
     match verdict:
-        case Passed(detail):
-            return CheckResult(check.id, check.title, check.severity, "passed", detail)
-        case NotRun(reason):
-            return CheckResult(check.id, check.title, check.severity, "not-run", reason)
+        case Passed(detail, concerns):
+            return CheckResult(check.id, check.title, check.severity, "passed", detail, concerns=concerns)
+        case NotRun(reason, concerns):
+            return CheckResult(check.id, check.title, check.severity, "not-run", reason, concerns=concerns)
         case Failed(problem, fields, severity):
             failure = Failure(problem, **fields)
             advice = f"{failure.next} (why: `olares-cli explain {problem}`)"

@@ -9,6 +9,7 @@ that minikube does the same. Its state is below $MINIKUBE_HOME, as minikube's is
     faults.json                 {"start": {"name": "...", "code": 80, "message": "..."}}: end so
                                 {"start": {"hang": "FILE"}}: after the profile is written, wait until FILE is gone
                                 {"start": {"quiet": true, "code": 1}}: end so and say nothing
+                                {"status": {"profile": "NAME", "hang": "FILE"}}: only for that profile
     calls                       every call, a line of JSON
 """
 
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 VERSION = "v1.38.1"
+ALIASES = {"qemu": "qemu2"}
 STEPS = ("Initial Minikube Setup", "Selecting Driver", "Starting Node", "Creating VM", "Verifying Kubernetes", "Done")
 
 
@@ -67,6 +69,8 @@ class Minikube:
     def fault(self, verb: str) -> None:
         file = self.home / "faults.json"
         fault = json.loads(file.read_text()).get(verb, {}) if file.exists() else {}
+        if fault.get("profile", self.name) != self.name:
+            return
         if hang := fault.get("hang"):
             while Path(hang).exists():
                 time.sleep(0.02)
@@ -109,6 +113,7 @@ def profile(call: Minikube) -> None:
 
 
 def status(call: Minikube) -> None:
+    call.fault("status")
     if not (call.profile / "config.json").exists():
         call.step(0, f'🤷  Profile "{call.name}" not found. Run "minikube profile list" to view all profiles.')
         sys.exit(85)
@@ -128,7 +133,7 @@ def start(call: Minikube) -> None:
     config_file = call.profile / "config.json"
     if config_file.exists():
         driver = call.config()["Driver"]
-        if flags.get("driver", driver) != driver:
+        if ALIASES.get(flags.get("driver", driver), flags.get("driver", driver)) != driver:
             message = f'The existing "{call.name}" cluster was created using the "{driver}" driver'
             call.exit("GUEST_DRIVER_MISMATCH", 81, message)
         if "memory" in flags and int(flags["memory"].rstrip("m")) != call.config()["Memory"]:
@@ -145,7 +150,7 @@ def start(call: Minikube) -> None:
             "Memory": memory,
             "CPUs": int(flags["cpus"]),
             "DiskSize": int(flags["disk-size"].rstrip("m")),
-            "Driver": {"qemu": "qemu2"}.get(flags["driver"], flags["driver"]),
+            "Driver": ALIASES.get(flags["driver"], flags["driver"]),
             "ExposedPorts": flags["ports"].split(",") if "ports" in flags else [],
             "KubernetesConfig": {"KubernetesVersion": kubernetes, "ContainerRuntime": flags["container-runtime"]},
             "Nodes": [node],
