@@ -70,12 +70,22 @@ def _make_store(host: Host, directory: str) -> None:
         host.mkdir(directory, mode=0o700)
 
 
+PIECE = 1 << 20
+"""Bytes read at a time of a file of any size: a K3s image archive is larger than what a small board has free."""
+
+
+def copy(host: Host, source: str, path: str, *, mode: int, uid: int = 0, gid: int = 0) -> None:
+    """Replace a file by what another holds."""
+    with host.open(source) as file:
+        host.write(path, iter(lambda: file.read(PIECE), b""), mode=mode, uid=uid, gid=gid)
+
+
 def keep_before(host: Host, before: BeforeImage, path: str) -> None:
     """Fill the root-only store with a file about to be overwritten."""
     if not before.store or host.stat(before.store) is not None:
         return
     _make_store(host, before.store.rpartition("/")[0])
-    host.write(before.store, host.read(path), mode=0o600)
+    copy(host, path, before.store, mode=0o600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +200,11 @@ class RestorePath(BaseAction):
             return DONE
         if before.content is None and host.stat(before.store) is None:
             return Left(self.path, f"its former content is missing from {before.store}")
-        content = host.read(before.store) if before.content is None else before.content.encode()
-        host.write(self.path, content, mode=before.mode, uid=before.uid, gid=before.gid)
+        if before.content is None:
+            copy(host, before.store, self.path, mode=before.mode, uid=before.uid, gid=before.gid)
+        else:
+            content = before.content.encode()
+            host.write(self.path, content, mode=before.mode, uid=before.uid, gid=before.gid)
         return DONE
 
     def recover(self, host: Host) -> None:
