@@ -15,14 +15,12 @@ from installers.core.facts.files import (
     filled_digest,
     ids_of,
     missing_parents,
-    sha256,
     split_block,
     with_block,
     without_block,
 )
 from installers.core.host.files import temporary_name
 from installers.core.model import DONE, Action, Host, Irreversible, Left, Outcome, Probe
-from installers.site import Paths
 
 FINAL = Irreversible("taking something back is not itself taken back")
 
@@ -62,7 +60,7 @@ def _remove_empty(host: Host, directories: tuple[str, ...]) -> None:
         host.remove(directory)
 
 
-def _make_store(host: Host, directory: str) -> None:
+def make_store(host: Host, directory: str) -> None:
     """A root-only directory of our own state, which no undo takes away."""
     for parent in reversed(missing_parents(host, directory)):
         host.mkdir(parent)
@@ -84,7 +82,7 @@ def keep_before(host: Host, before: BeforeImage, path: str) -> None:
     """Fill the root-only store with a file about to be overwritten."""
     if not before.store or host.stat(before.store) is not None:
         return
-    _make_store(host, before.store.rpartition("/")[0])
+    make_store(host, before.store.rpartition("/")[0])
     copy(host, path, before.store, mode=0o600)
 
 
@@ -151,8 +149,35 @@ class PutSymlink(BaseAction):
 
 
 @dataclass(frozen=True, slots=True)
+class DropFile(BaseAction):
+    """Remove a file or link that is no longer wanted, and keep it for the way back."""
+
+    kind: ClassVar[str] = "drop-file"
+
+    path: str
+
+    @property
+    def target(self) -> str:
+        return self.path
+
+    def describe(self) -> str:
+        return f"remove {self.path}"
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return RestorePath(self.path, "", before_image(probe, self.path))
+
+    def execute(self, host: Host) -> Outcome:
+        keep_before(host, before_image(host, self.path), self.path)
+        host.remove(self.path)
+        return DONE
+
+
+@dataclass(frozen=True, slots=True)
 class RestorePath(BaseAction):
-    """Put back what lay at a path before. ``left``: sha256 of what we left there, or ``link:`` and its goal."""
+    """Put back what lay at a path before.
+
+    ``left``: sha256 of what we left there, or ``link:`` and its goal; "" where we left nothing.
+    """
 
     kind: ClassVar[str] = "restore-path"
 
@@ -411,78 +436,14 @@ class RestoreAttributes(BaseAction):
         return DONE
 
 
-@dataclass(frozen=True, slots=True)
-class MoveAside(BaseAction):
-    """Take something out of the way, into the root-only store, whatever it is."""
-
-    kind: ClassVar[str] = "move-aside"
-
-    path: str
-
-    @property
-    def target(self) -> str:
-        return self.path
-
-    def describe(self) -> str:
-        return f"move {self.path} aside"
-
-    def _place(self, probe: Probe) -> str:
-        """Named by path and inode: inverse and execute see the same, a later thing there another."""
-        stat = probe.stat(self.path)
-        inode = f"{stat.device:x}-{stat.inode:x}" if stat else "none"
-        name = sha256(self.path.encode())[:16]
-        return f"{Paths.from_environment().before}/aside/{name}-{inode}"
-
-    def inverse(self, probe: Probe) -> Action | Irreversible:
-        return MoveBack(self.path, self._place(probe))
-
-    def execute(self, host: Host) -> Outcome:
-        if host.stat(self.path) is None:
-            return DONE
-        place = self._place(host)
-        _make_store(host, place.rpartition("/")[0])
-        host.move(self.path, place)
-        return DONE
-
-
-@dataclass(frozen=True, slots=True)
-class MoveBack(BaseAction):
-    """Put back what was moved aside."""
-
-    kind: ClassVar[str] = "move-back"
-
-    path: str
-    place: str
-
-    @property
-    def target(self) -> str:
-        return self.path
-
-    def describe(self) -> str:
-        return f"put {self.path} back"
-
-    def inverse(self, probe: Probe) -> Action | Irreversible:
-        return FINAL
-
-    def execute(self, host: Host) -> Outcome:
-        if host.stat(self.place) is None:
-            return DONE
-        if host.stat(self.path) is not None:
-            return Left(self.place, f"something else is at {self.path} now")
-        make_parents(host, self.path)
-        host.move(self.place, self.path)
-        return DONE
-
-
 ACTIONS: tuple[type[BaseAction], ...] = (
     PutFile,
     PutSymlink,
+    DropFile,
     RestorePath,
     PutBlock,
     RemoveBlock,
     MakeDirectory,
     RemoveDirectory,
     RestoreAttributes,
-    MoveAside,
-    MoveBack,
 )
