@@ -243,6 +243,42 @@ def _mark(present: PathState | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreFileOf(BaseAction):
+    """What puts back a file that a unit or service reads has in common; a kind of its own says how it is taken up."""
+
+    unit: str
+    path: str
+    left: str
+    before: BeforeImage
+
+    @property
+    def target(self) -> str:
+        return self.path
+
+    def describe(self) -> str:
+        return RestorePath(self.path, self.left, self.before).describe()
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return FINAL
+
+    def past(self, older: Action) -> Action | None:
+        return replace(self, before=older.before) if isinstance(older, type(self)) else None
+
+    def execute(self, host: Host) -> Outcome:
+        outcome = RestorePath(self.path, self.left, self.before).execute(host)
+        if not isinstance(outcome, Left):
+            self.take_up(host)
+        return outcome
+
+    def take_up(self, host: Host) -> None:
+        """Have it read what is there now."""
+        raise NotImplementedError
+
+    def recover(self, host: Host) -> None:
+        clear_half_written(host, self.path)
+
+
+@dataclass(frozen=True, slots=True)
 class PutBlock(BaseAction):
     """Our marked lines in a file that belongs to others."""
 
