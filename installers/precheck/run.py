@@ -14,7 +14,7 @@ from installers.core.errors import Failure
 from installers.core.facts.conditions import Ours
 from installers.core.facts.platform import MacosVersion
 from installers.core.model import FactUnknown, Probe, Unknown
-from installers.precheck.capacity import Cpus, Disk, KernelLimits, MemorySize, SwapSpace
+from installers.precheck.capacity import Cpus, KernelLimits, MemorySize, SwapSpace, disk
 from installers.precheck.check import Check, CheckResult, Failed, NotRun, Passed, Verdict
 from installers.precheck.kernel import (
     CgroupVersion,
@@ -79,7 +79,7 @@ def _machine(site: Site) -> tuple[Check, ...]:
         Hypervisor(),
         Cpus(),
         MemorySize(),
-        Disk(paths.state, paths.cache, paths.journal, site.edition),
+        disk(site),
         DataFileSystem(paths.state),
         Executable(paths.state),
         FastDisk(paths.state),

@@ -55,7 +55,7 @@ def test_check(id: str, name: str) -> None:
 
 
 def _site(row: dict[str, Any]) -> Site:
-    wrong = set(row) - {"edition", "kube", "node", "network", "proxy", "registries"}
+    wrong = set(row) - {"edition", "k3s", "kube", "source", "node", "network", "proxy", "registries"}
     assert not wrong, f"unknown: {sorted(wrong)}"
     return msgspec.convert({"edition": "debian", "kube": "kubernetes"} | row, Site)
 
