@@ -122,7 +122,7 @@ def test_lines_are_seen_as_they_come() -> None:
 def test_a_timeout_ends_everything_the_process_started(journal: Journal | None, tmp_path: str) -> None:
     began = time.monotonic()
     with pytest.raises(Failure) as failure:
-        run_process(sh("sleep 77 & echo $!; sleep 77"), timeout=0.4, scopes=journal)
+        run_process(sh("sleep 77 & echo $!; sleep 77"), timeout=0.5, scopes=journal)
     assert failure.value.id == "OLR-HOST-002"
     assert time.monotonic() - began < 5
     child = int(str(failure.value.fields["tail"]))
@@ -195,7 +195,7 @@ def interruptible() -> Iterator[None]:
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_process_and_travels_on() -> None:
     journal = Journal()
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         run_process(["sleep", "77"], timeout=60, scopes=journal)
@@ -219,7 +219,7 @@ def orphan(tmp_path: Path) -> Iterator[Scope]:
         class Dying(Journal):
             def opened(self, scope: Scope) -> None:
                 os.write(write, f"{scope.name} {scope.pid} {scope.start_time}".encode())
-                threading.Timer(0.2, os._exit, (0,)).start()
+                threading.Timer(0.4, os._exit, (0,)).start()
 
         run_process(sh(f"cat {tmp_path}/child & cat {tmp_path}/leader"), timeout=60, scopes=Dying())
         os._exit(1)
