@@ -31,7 +31,7 @@ down: $(BIN)/.ready ## remove that machine and all it needed on this computer
 	$(CLI) machine delete $(NAME) --yes
 
 test: $(BIN)/.ready ## unit and contract tests, linters, types, import rules
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 check: $(BIN)/.ready ## linters and types only
 	$(BIN)/ruff check .

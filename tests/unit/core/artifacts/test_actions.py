@@ -80,7 +80,9 @@ def test_a_program_replaced_by_somebody_stays(machine: FakeMachine) -> None:
     assert host.read(TARGET) == b"theirs"
 
 
-@pytest.mark.parametrize("content", [_wheel(b"other"), b"not an archive", _wheel()[:-30]])
+@pytest.mark.parametrize(
+    "content", [_wheel(b"other"), b"not an archive", _wheel()[:-30]], ids=["another", "no archive", "cut short"]
+)
 def test_a_changed_cache_is_not_installed(machine: FakeMachine, content: bytes) -> None:
     host = FakeHost(machine)
     machine.tree.file("/var/cache/olares/tool.whl", content)
