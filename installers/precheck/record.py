@@ -94,7 +94,7 @@ def _system(answers: Mapping[Fact[Any], Any]) -> str:
     """A machine in a few words: distribution, kernel, architecture."""
     found = {type(fact).__name__: value for fact, value in answers.items() if not isinstance(value, Unknown)}
     release = found.get("OsRelease")
-    name = f"{release.name or release.id} {release.version}".strip() if release else "a system without os-release"
+    name = release.title if release else "a system without os-release"
     kernel, processor = found.get("KernelRelease", "unknown"), found.get("Architecture", "unknown processor")
     return f"{name}, kernel {re.sub(r'[^0-9A-Za-z._+~-]', '', str(kernel))}, {processor}"
 

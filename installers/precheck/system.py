@@ -75,10 +75,9 @@ class Distribution(BaseCheck):
 
     def judge(self, facts: Facts) -> Verdict:
         found = facts[OsRelease()]
-        name = f"{found.name or found.id} {found.version}".strip()
         if self.edition == "debian" and (found.id != "debian" or found.version not in SEEN):
-            return Failed("OLR-PRE-003", {"name": name})
-        return Passed(name)
+            return Failed("OLR-PRE-003", {"name": found.title})
+        return Passed(found.title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +115,15 @@ class ClockRight(BaseCheck):
     def judge(self, facts: Facts) -> Verdict:
         clock = facts[ClockState()]
         now = f"{datetime.fromtimestamp(clock.now, UTC):%Y-%m-%d %H:%M} UTC"
+        install = "to have it kept right: `apt-get install systemd-timesyncd`"
         if clock.now < SANE.timestamp():
-            return Failed("OLR-PRE-006", {"now": now, "reason": "which is before this program was made"})
+            return Failed(
+                "OLR-PRE-006", {"now": now, "reason": "which is before this program was made", "how": install}
+            )
         if not clock.keeper:
-            return Failed("OLR-PRE-006", {"now": now, "reason": "and no program keeps it right"})
+            return Failed("OLR-PRE-006", {"now": now, "reason": "and no program keeps it right", "how": install})
         if clock.synchronised is False:
             reason = f"and {clock.keeper} has not set it since the machine started"
-            return Failed("OLR-PRE-006", {"now": now, "reason": reason})
+            how = "whether it reaches its time servers says `timedatectl timesync-status`"
+            return Failed("OLR-PRE-006", {"now": now, "reason": reason, "how": how})
         return Passed(f"{now}, kept by {clock.keeper}")

@@ -28,6 +28,11 @@ class Release:
     codename: str = ""
     name: str = ""
 
+    @property
+    def title(self) -> str:
+        """For people. Debian's testing has no version, only a code name."""
+        return f"{self.name or self.id} {self.version or self.codename}".strip()
+
 
 @dataclass(frozen=True, slots=True)
 class OsRelease:

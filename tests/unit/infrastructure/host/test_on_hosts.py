@@ -89,10 +89,12 @@ def done(plan: Plan) -> dict[str, list[str]]:
 MANAGER = {"file:/etc/NetworkManager/conf.d/90-olares.conf": ["put-service-file"]}
 FIREWALLD = {f"allow:firewalld {what}": ["allow"] for what in (PODS, SERVICES, "port 6443/tcp")}
 UFW = {f"allow:ufw {what}": ["allow"] for what in (PODS, SERVICES, f"forward {PODS.split()[1]}", "port 6443/tcp")}
-CONTAINER = {
-    "unit:olares-shared-mounts.service": ["put-unit-file", "start-unit", "enable-unit"],
+KMSG = {
     "file:/etc/tmpfiles.d/olares-kmsg.conf": ["put-file"],
     "symlink:/dev/kmsg": ["put-symlink"],
+}
+CONTAINER = KMSG | {
+    "unit:olares-shared-mounts.service": ["put-unit-file", "start-unit", "enable-unit"],
 }
 PI = {f"cmdline:{' '.join(MEMORY)}": ["add-words"], "restart:memory": ["waits: OLR-BOOT-001"]}
 DONE: dict[str, dict[str, list[str]]] = {
@@ -106,10 +108,14 @@ DONE: dict[str, dict[str, list[str]]] = {
     "lxc-debian-13": CONTAINER,
     "pve-lxc-debian-12": CONTAINER,
     "incus-ubuntu-24.04": CONTAINER,
+    "lxc-debian-13-vm": KMSG,
+    "lxc-unprivileged-vm": KMSG,
 }
 """Everything that is done, by host; on a host that is not here nothing is."""
 
-RESOLVED = frozenset({"ubuntu-22.04-docker", "ubuntu-24.04", "ubuntu-26.04", "fedora-43", "arch", "incus-ubuntu-24.04"})
+RESOLVED = frozenset(
+    {"ubuntu-22.04-docker", "ubuntu-24.04", "ubuntu-26.04", "fedora-43", "arch", "incus-ubuntu-24.04", "debian-forky"}
+)
 """The hosts whose /etc/resolv.conf names only systemd-resolved's stub."""
 
 
