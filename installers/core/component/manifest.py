@@ -52,7 +52,8 @@ class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: recipes of images we assemble (``image/recipe.yaml``). builds: the same for programs built
     from source. provides: what a Debian package brings. releases: files of upstream releases.
     references: images a registry serves, by the name the manifests know them by. health: what must be
-    rolled out in this edition alone.
+    rolled out in this edition alone. programs: what the host has to have, and the package each comes in by package
+    manager (apt, dnf, zypper, pacman).
     """
 
     version: str
@@ -63,6 +64,7 @@ class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     references: dict[str, str] = {}
     health: Health = Health()
     substitute: Substitute | None = None
+    programs: dict[str, dict[str, str]] = {}
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,6 +10,7 @@ from installers.core.component.steps import ARTIFACTS
 from installers.core.model import Step
 from installers.core.resources.artifacts import Built, Fetched
 from installers.core.resources.packages import Packages
+from installers.core.resources.programs import Programs, SelinuxPolicies
 from installers.core.resources.recipes import OnlyFor
 from installers.core.resources.supplied import supplied
 
@@ -17,7 +18,7 @@ from installers.core.resources.supplied import supplied
 def out_of(depot: Depot, steps: Sequence[Step]) -> list[Step]:
     """The steps with downloads and builds taken from a depot, and Debian packages from its repository.
 
-    Tools to build with and what builds are made of are wanted no more.
+    Tools to build with and what builds are made of are wanted no more. What the host itself has to have is not in it.
     """
     return list(_supplied(depot, steps))
 
@@ -32,5 +33,7 @@ def _supplied(depot: Depot, steps: Sequence[Step]) -> Iterator[Step]:
                 continue
             case Packages() as packages if repository:
                 yield replace(step, resource=packages.out_of(repository))
+            case Programs() | SelinuxPolicies() as wanted:
+                yield replace(step, resource=wanted.without_network())
             case _:
                 yield step

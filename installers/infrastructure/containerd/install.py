@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from installers.core.component.values import Values
 from installers.core.facts.platform import CgroupMode, MayLowerOomScore
+from installers.core.facts.protection import SelinuxState
 from installers.core.model import Footprint, Resource
 from installers.core.resources.files import Directory, File
 from installers.core.resources.packages import Packages
@@ -27,6 +28,7 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
     data = f"{site.paths.state}/containerd"
     if site.edition == "upstream":
         yield from upstream.programs(site, values)
+        yield from upstream.labels_of(data)
     else:
         yield Packages("containerd", "runc", "containernetworking-plugins")
     yield File(CONFIG, _configuration(site, values, data))
@@ -53,6 +55,7 @@ def _configuration(site: Site, values: Values, data: str) -> Template:
         sandbox=values.images["pause"],
         cni=upstream.CNI,
         runc=upstream.RUNC,
+        selinux=SelinuxState(),
     )
 
 
