@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from installers.core.facts.virtual import text_of
 from installers.core.model import Probe, Query, Unknown
@@ -123,6 +124,8 @@ class Labelled:
 
     A tree that is not here yet gets its label as it is made.
     """
+
+    costly: ClassVar[bool] = True
 
     programs: tuple[str, ...]
     trees: tuple[str, ...] = ()

@@ -68,7 +68,7 @@ class SelinuxPolicies(BaseResource):
 
     @property
     def key(self) -> str:
-        return "selinux:policies"
+        return f"selinux:{' '.join(self.names)}"
 
     def without_network(self) -> SelinuxPolicies:
         return replace(self, offline=True)
