@@ -24,10 +24,10 @@ LIMIT = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A program that reads. ``lead``: arguments always put first, where ``{cache}`` is our cache.
-    ``verbs``: beginnings of the caller's arguments, each exact; ``((),)`` takes operands only. ``options``: what may follow beginning with a dash, an
-    entry ending in ``=`` being a prefix; ``required``: the one that must be there. ``passes``: variables of our
-    own environment the program is to see. ``timeout`` in seconds.
+    """A program that reads. ``lead``: arguments always put first, where ``{cache}`` is our cache. ``verbs``: beginnings
+    of the caller's arguments, each exact; ``((),)`` takes operands only. ``options``: what may follow beginning with a
+    dash, an entry ending in ``=`` being a prefix; ``required``: the one that must be there. ``passes``: variables of
+    our own environment the program is to see. ``timeout`` in seconds.
     """
 
     program: str
