@@ -122,8 +122,8 @@ def _files(site: Site, values: Values) -> Iterator[Resource]:
     yield File(TOKEN, values.secret("k3s/token"), mode=0o600)
     yield File(AGENT_TOKEN, values.secret("k3s/agent-token"), mode=0o600)
     datastore = values.published["etcd"] if site.k3s.datastore == "etcd" else {}
-    text = Template("config.yaml.j2", text=written(server(site, datastore)), selinux=SelinuxState())
-    yield File(CONFIG, text, mode=0o600)
+    configuration = Template("config.yaml.j2", text=written(server(site, datastore)), selinux=SelinuxState())
+    yield File(CONFIG, configuration, mode=0o600)
     # With the host's containerd both are its component's business.
     texts = (registries(site.registries) if own else "", environment(site.proxy_environment()))
     for path, text in zip(OPTIONAL, texts, strict=True):

@@ -92,7 +92,7 @@ def test_what_selinux_is_told_of_containerd() -> None:
         "block:/etc/selinux/targeted/contexts/files/file_contexts.subs#olares",
         "command:labels of containerd",
     ]
-    assert keys.index(told[-1]) > max(place for place, key in enumerate(keys) if key.startswith("binary:"))
+    assert keys.index(told[-1]) > max(place for place, key in enumerate(keys) if key.startswith("file:/usr/local/"))
     assert keys.index(told[-1]) < keys.index("unit:containerd.service")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from installers.core.actions import programs
 from installers.core.actions.programs import InstallHostPackages, RemoveHostPackages, command
 from installers.core.component.codec import ActionCodec
 from installers.core.errors import Failure
@@ -34,8 +33,9 @@ def way_back(action: Action, host: FakeHost) -> Action:
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting takes no time, and the clock goes on all the same."""
     now = [0.0]
-    monkeypatch.setattr(programs.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(programs.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    module = "installers.core.actions.programs.time"
+    monkeypatch.setattr(f"{module}.monotonic", lambda: now[0])
+    monkeypatch.setattr(f"{module}.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
 
 
 @pytest.mark.parametrize("name", MANAGERS)
