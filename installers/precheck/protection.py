@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from installers.core.facts.allowances import READERS
 from installers.core.facts.conditions import EntryNames
 from installers.core.facts.firewall import Firewall
+from installers.core.facts.managers import PackageManager
 from installers.core.facts.packages import PackageVersion
 from installers.core.facts.protection import (
     ApparmorState,
@@ -119,29 +120,36 @@ class NetworkManagerRule(BaseCheck):
         return Failed("OLR-PRE-056", {}, severity="info")
 
 
+BY_HAND = "install it (`dnf install {packages}`; k3s-selinux comes from K3s's own repository, see OLR-PKG-030)"
+
+
 @dataclass(frozen=True, slots=True)
 class SelinuxPolicy(BaseCheck):
-    """Where SELinux enforces, the policy for containers is installed."""
+    """Where SELinux enforces, the policy for containers is installed, or its distribution's manager installs it."""
 
     kube: str
+    edition: str
 
     id: ClassVar[str] = "selinux"
     title: ClassVar[str] = "SELinux policy"
     severity: ClassVar[Severity] = "warning"
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (SelinuxState(),)
+        return (SelinuxState(), PackageManager())
 
     def judge(self, facts: Facts) -> Verdict:
         found = facts[SelinuxState()]
         if found is None:
             return Passed("SELinux is off")
-        wanted = {"container-selinux": found.container_policy}
-        if self.kube == "k3s":
-            wanted["k3s-selinux"] = found.k3s_policy
-        missing = [name for name, there in wanted.items() if not there]
+        missing = found.missing(("container-selinux", *(("k3s-selinux",) if self.kube == "k3s" else ())))
         if missing and found.mode == "enforcing":
-            return Failed("OLR-PRE-057", {"missing": " and ".join(missing), "packages": " ".join(missing)})
+            manager = facts[PackageManager()]
+            ours = self.edition == "upstream" and manager is not None and manager.name in ("dnf", "zypper")
+            fields = {"missing": " and ".join(missing), "how": BY_HAND.format(packages=" ".join(missing))}
+            if ours and manager is not None and "k3s-selinux" not in missing:
+                fields["how"] = f"nothing: the install has {manager.name} install it"
+                return Failed("OLR-PRE-057", fields, severity="info")
+            return Failed("OLR-PRE-057", fields)
         return Passed(f"{found.mode}, {'without ' + ' and '.join(missing) if missing else 'with its policy'}")
 
 

@@ -112,7 +112,7 @@ def _kernel(site: Site) -> tuple[Check, ...]:
         KernelLog(),
         KubeletSettings(),
         SharedMounts(),
-        SelinuxPolicy(site.kube),
+        SelinuxPolicy(site.kube, site.edition),
         ApparmorParser(),
     )
 

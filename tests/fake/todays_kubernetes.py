@@ -135,6 +135,9 @@ def upstream_server() -> FakeMachine:
     machine.units.reads["containerd.service"] = ("/etc/olares/containerd.toml", "/usr/local/bin/containerd")
     machine.units.reads["etcd.service"] = (*machine.units.reads["etcd.service"], "/usr/local/bin/etcd")
     machine.commands["unshare",] = fetch
+    # Every Debian has these two; what else is needed of the host comes in packages.
+    for path in ("/usr/bin/apt-get", "/usr/sbin/ip"):
+        machine.tree.file(path, "", mode=0o755)
     machine.units.on_start["containerd.service"] = _containerd_up
     return machine
 

@@ -57,7 +57,8 @@ class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rolled out in this edition alone. version_of: the package whose version is the component's where it is
     installed; ``version`` names those that will do. requires: what it comes after in this edition, besides
     the component's own. engines: what it is made of with an engine that differs; nothing of the rest then
-    counts.
+    counts. programs: what the host has to have, and the package each comes in by package manager (apt, dnf,
+    zypper, pacman).
     """
 
     version: str
@@ -70,6 +71,7 @@ class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     health: Health = Health()
     substitute: Substitute | None = None
     requires: tuple[str, ...] = ()
+    programs: dict[str, dict[str, str]] = {}
     engines: dict[str, Edition] = {}
 
     @property

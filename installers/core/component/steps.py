@@ -14,11 +14,13 @@ from installers.core.component.load import Component
 from installers.core.component.values import Platform, Values
 from installers.core.errors import Failure
 from installers.core.facts.objects import ref_of
+from installers.core.facts.programs import Need
 from installers.core.model import Resource, Step
 from installers.core.resources.artifacts import Binary, Built, Fetched
 from installers.core.resources.base import BaseResource
 from installers.core.resources.objects import Objects
 from installers.core.resources.packages import Packages, Provides, merged
+from installers.core.resources.programs import Programs
 from installers.core.resources.recipes import BuiltImage, OnlyFor
 from installers.core.resources.secrets import GeneratedSecret
 from installers.core.resources.wait import Rollout
@@ -200,6 +202,9 @@ def _resources(
         published=published,
         opens=opens,
     )
+    if edition.programs:
+        needs = (Need(name, tuple(sorted(packages.items()))) for name, packages in edition.programs.items())
+        yield Programs(component.name, tuple(needs))
     for secret in manifest.secrets:
         yield GeneratedSecret(secret.name, secret.length, secret.keep)
     yield from (BuiltImage(planned, site.paths) for planned in images.values())

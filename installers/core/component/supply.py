@@ -10,6 +10,7 @@ from installers.core.component.steps import ARTIFACTS
 from installers.core.model import Step
 from installers.core.resources.artifacts import Built, Fetched
 from installers.core.resources.packages import Packages
+from installers.core.resources.programs import Programs, SelinuxPolicies
 from installers.core.resources.recipes import OnlyFor
 from installers.core.resources.supplied import Brought, supplied
 from installers.site import Paths
@@ -18,7 +19,7 @@ from installers.site import Paths
 def out_of(depot: Depot, steps: Sequence[Step], paths: Paths) -> list[Step]:
     """The steps with downloads and builds taken from a depot, and Debian packages from its repository.
 
-    Tools to build with and what builds are made of are wanted no more.
+    Tools to build with and what builds are made of are wanted no more. What the host itself has to have is not in it.
     """
     return list(_supplied(depot, steps, paths))
 
@@ -35,5 +36,7 @@ def _supplied(depot: Depot, steps: Sequence[Step], paths: Paths) -> Iterator[Ste
                 here = packages.out_of(repository)
                 brought = Brought(here, depot, paths, depot.archives()) if depot.web else here
                 yield replace(step, resource=brought)
+            case Programs() | SelinuxPolicies() as wanted:
+                yield replace(step, resource=wanted.without_network())
             case _:
                 yield step

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from installers.core.facts.virtual import text_of
-from installers.core.model import Probe, Unknown
+from installers.core.model import Probe, Query, Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,19 @@ class Selinux:
     container_policy: bool = False
     k3s_policy: bool = False
 
+    def missing(self, packages: Sequence[str]) -> tuple[str, ...]:
+        """Those of the packages ``container-selinux`` and ``k3s-selinux`` that are not here."""
+        here = {"container-selinux": self.container_policy, "k3s-selinux": self.k3s_policy}
+        return tuple(name for name in packages if not here[name])
+
+    def having(self, packages: Sequence[str]) -> Selinux:
+        """The same with these installed."""
+        return Selinux(
+            self.mode,
+            self.container_policy or "container-selinux" in packages,
+            self.k3s_policy or "k3s-selinux" in packages,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class SelinuxState:
@@ -93,6 +108,35 @@ class SelinuxState:
         names = {*probe.listdir(folder), *probe.listdir(f"{folder}/targeted")}
         container, k3s = (any(n.startswith(f"{p}.pp") for n in names) for p in ("container", "k3s"))
         return Selinux("enforcing" if mode == "1" else "permissive", container, k3s)
+
+
+@dataclass(frozen=True, slots=True)
+class SelinuxOn:
+    """Whether SELinux is on, enforcing or permissive."""
+
+    def load(self, probe: Probe) -> bool | Unknown:
+        return bool(text_of(probe, "/sys/fs/selinux/enforce"))
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Whether ``programs`` are here, and they and all below ``trees`` carry the labels of SELinux' policy.
+
+    A tree that is not here yet gets its label as it is made.
+    """
+
+    costly: ClassVar[bool] = True
+
+    programs: tuple[str, ...]
+    trees: tuple[str, ...] = ()
+
+    def load(self, probe: Probe) -> bool | Unknown:
+        if any(probe.stat(path) is None for path in self.programs):
+            return False
+        answer = probe.query(Query("restorecon", ("-n", "-v", "-R", "-i", *self.programs, *self.trees)))
+        if answer.code:
+            return Unknown(f"restorecon does not answer: {(answer.stderr or answer.stdout).strip()[:200]}")
+        return not answer.stdout.strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 
 from installers.core.host.runner import run_process
 from installers.core.model import Output, Query
+from installers.site import Paths
+
+CACHE = "{cache}"
+"""In a row's ``lead``: our cache directory, the only place its program may write to."""
 
 LIMIT = 64 << 20
 """Bytes an answer may have; a longer one fails rather than being cut."""
@@ -20,10 +24,10 @@ LIMIT = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A program that reads. ``lead``: arguments always put first. ``verbs``: beginnings of the caller's arguments,
-    each exact; ``((),)`` takes operands only. ``options``: what may follow beginning with a dash, an
-    entry ending in ``=`` being a prefix; ``required``: the one that must be there. ``passes``: variables of our
-    own environment the program is to see. ``timeout`` in seconds.
+    """A program that reads. ``lead``: arguments always put first, where ``{cache}`` is our cache. ``verbs``: beginnings
+    of the caller's arguments, each exact; ``((),)`` takes operands only. ``options``: what may follow beginning with a
+    dash, an entry ending in ``=`` being a prefix; ``required``: the one that must be there. ``passes``: variables of
+    our own environment the program is to see. ``timeout`` in seconds.
     """
 
     program: str
@@ -49,7 +53,7 @@ class Row:
                 raise ValueError(f"{query.name} {' '.join(verb)} takes no {word}")
         if self.required and not any(word.startswith(self.required) for word in query.args):
             raise ValueError(f"{query.name} needs {self.required}")
-        return [self.program, *self.lead, *query.args]
+        return [self.program, *(word.replace(CACHE, Paths.from_environment().cache) for word in self.lead), *query.args]
 
 
 def _allows(option: str, word: str) -> bool:
@@ -109,6 +113,30 @@ QUERIES: Mapping[str, Row] = {
         env={"DEBIAN_FRONTEND": "noninteractive"},
         timeout=300.0,
     ),
+    # These three decide as they would and then do nothing. What they read of their sources they keep below our cache,
+    # not the system's; pacman reads the lists it has and fetches none.
+    "dnf": Row(
+        "dnf",
+        verbs=(("--assumeno", "install"), ("--assumeno", "remove")),
+        lead=(f"--setopt=cachedir={CACHE}/dnf",),
+        options=("--setopt=install_weak_deps=False", "--setopt=clean_requirements_on_remove=False"),
+        timeout=300.0,
+    ),
+    "zypper": Row(
+        "zypper",
+        verbs=(("install", "--dry-run"), ("remove", "--dry-run")),
+        lead=("--non-interactive", "--xmlout", f"--cache-dir={CACHE}/zypp"),
+        options=("--no-recommends", "--no-clean-deps"),
+        timeout=300.0,
+    ),
+    "pacman": Row(
+        "pacman",
+        verbs=(("-Q",), ("-S", "--print"), ("-R", "--print")),
+        options=("--print-format=", "--needed"),
+        timeout=60.0,
+    ),
+    "rpm": Row("rpm", verbs=(("-qa",),), options=("--qf=",), timeout=60.0),
+    "restorecon": Row("restorecon", verbs=(("-n", "-v"),), options=("-R", "-i"), timeout=120.0),
     "systemctl": Row(
         "systemctl",
         verbs=(

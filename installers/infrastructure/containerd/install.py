@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from installers.core.artifacts.reference import without_tag
 from installers.core.component.values import Values
 from installers.core.facts.platform import CgroupMode, MayLowerOomScore
+from installers.core.facts.protection import SelinuxState
 from installers.core.model import Footprint, Resource
 from installers.core.resources.files import Directory, File, NoFormer
 from installers.core.resources.packages import Packages
@@ -28,6 +29,7 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
     data = f"{site.paths.state}/containerd"
     if site.edition == "upstream":
         yield from upstream.programs(site, values)
+        yield from upstream.labels_of(data)
     else:
         yield Packages("containerd", "runc", "containernetworking-plugins")
     yield File(CONFIG, _configuration(site, values, data))
@@ -56,6 +58,7 @@ def _configuration(site: Site, values: Values, data: str) -> Template:
         sandbox=without_tag(values.images["pause"]),
         cni=upstream.CNI,
         runc=upstream.RUNC,
+        selinux=SelinuxState(),
     )
 
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from installers.core.component.values import Values
 from installers.core.errors import Failure
+from installers.core.facts.protection import SelinuxState
 from installers.core.facts.results import NodeReady, ObjectsPresent
 from installers.core.model import Footprint, Kind, Ref, Resource
 from installers.core.resources.artifacts import Binary
 from installers.core.resources.files import Absent, Block, Directory, File, Symlink
+from installers.core.resources.programs import SelinuxPolicies, labels
 from installers.core.resources.templates import Template
 from installers.core.resources.units import Unit
 from installers.core.resources.wait import Wait
@@ -80,12 +82,14 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
     pinned = values.releases["k3s"]
     _require(site, pinned.version)
     own = site.k3s.runtime == "own"
+    yield SelinuxPolicies(("container-selinux", "k3s-selinux"))
     yield Binary(PROGRAM, pinned, site.paths)
     # K3s's crictl and ctr ask K3s's containerd; the host's comes with a ctr of its own.
     for name in ("kubectl", "crictl", "ctr") if own else ("kubectl",):
         yield Symlink(f"{BIN}/{name}", "k3s")
     yield Block("/etc/hosts", "olares", f"127.0.0.1 {ENDPOINT}\n")
     yield from _files(site, values)
+    yield labels("k3s", (PROGRAM,), ("/var/lib/rancher",))
     yield Unit(
         UNIT,
         content=_unit(site),
@@ -118,7 +122,8 @@ def _files(site: Site, values: Values) -> Iterator[Resource]:
     yield File(TOKEN, values.secret("k3s/token"), mode=0o600)
     yield File(AGENT_TOKEN, values.secret("k3s/agent-token"), mode=0o600)
     datastore = values.published["etcd"] if site.k3s.datastore == "etcd" else {}
-    yield File(CONFIG, written(server(site, datastore)), mode=0o600)
+    configuration = Template("config.yaml.j2", text=written(server(site, datastore)), selinux=SelinuxState())
+    yield File(CONFIG, configuration, mode=0o600)
     # With the host's containerd both are its component's business.
     texts = (registries(site.registries) if own else "", environment(site.proxy_environment()))
     for path, text in zip(OPTIONAL, texts, strict=True):

@@ -19,6 +19,7 @@ from installers.core.component.load import load
 from installers.core.component.values import Platform
 from installers.core.facts.identity import KubeletResolvConf
 from installers.core.facts.platform import CgroupMode, Cgroups, MayLowerOomScore
+from installers.core.facts.protection import Selinux, SelinuxState
 from installers.core.model import Step
 from installers.core.resources import File, Packages, Template, Unit, User
 from installers.core.resources.artifacts import Binary
@@ -44,6 +45,7 @@ HOST: Mapping[Any, Any] = {
     CgroupMode(): Cgroups("v2", ("cpu", "memory", "pids")),
     MayLowerOomScore(): True,
     KubeletResolvConf(): RESOLVED,
+    SelinuxState(): None,
 }
 
 
@@ -64,6 +66,39 @@ def file(path: str, site: Site = SITE, **changes: Any) -> str:
     host |= {KubeletResolvConf(): changes["resolv"]} if "resolv" in changes else {}
     (found,) = [step.resource for step in steps(site) if isinstance(step.resource, File) and step.resource.path == path]
     return filled(found.content, host)
+
+
+def containerd(found: Selinux | None) -> dict[str, Any]:
+    """containerd's settings of the runtime, where SELinux is so."""
+    (made,) = [one for one in of(File, "containerd") if one.path == "/etc/olares/containerd.toml"]
+    text = filled(made.content, {**HOST, SelinuxState(): found})
+    runtime: dict[str, Any] = tomllib.loads(text)["plugins"]["io.containerd.cri.v1.runtime"]
+    return runtime
+
+
+@pytest.mark.parametrize(
+    ("found", "on"),
+    [
+        (None, None),
+        (Selinux("enforcing"), None),
+        (Selinux("enforcing", container_policy=True), True),
+        (Selinux("permissive", container_policy=True), True),
+    ],
+)
+def test_containerd_labels_containers_where_selinux_has_a_policy_for_them(found: Selinux | None, on: bool) -> None:
+    assert containerd(found).get("enable_selinux") is on
+
+
+def test_what_selinux_is_told_of_containerd() -> None:
+    keys = [step.resource.key for step in steps() if step.component == "containerd"]
+    told = [key for key in keys if "selinux" in key or "labels" in key]
+    assert told == [
+        "selinux:container-selinux",
+        "block:/etc/selinux/targeted/contexts/files/file_contexts.subs#olares",
+        "command:labels of containerd",
+    ]
+    assert keys.index(told[-1]) > max(place for place, key in enumerate(keys) if key.startswith("file:/usr/local/"))
+    assert keys.index(told[-1]) < keys.index("unit:containerd.service")
 
 
 def kubeadm(site: Site = SITE, **changes: Any) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,10 @@ READING = frozenset(
         "-S",
         "-j",
         "-n",
+        "-v",
         "-q",
+        "-qa",
+        "-Q",
         "--json",
         "--print-architecture",
         "--audit",
@@ -71,7 +74,9 @@ SUBJECTS = frozenset(
         "containers",
     ]
 )
-SIMULATED = frozenset(("install", "remove", "purge", "autoremove"))
+SIMULATED = frozenset(("install", "remove", "purge", "autoremove", "-R"))
+DRY = frozenset(("--assumeno", "--dry-run", "--print"))
+"""What makes a change a simulation, besides apt's -s."""
 
 
 @pytest.mark.parametrize("name", QUERIES)
@@ -83,8 +88,8 @@ def test_verbs_only_read(name: str) -> None:
         assert (row.verbs, row.options) == ((("update",),), (row.required, *etc, "-oAPT::Default-Release="))
         return
     for verb in row.verbs:
-        words = set(verb) - READING - SUBJECTS
-        assert not words or (verb[0] == "-s" and words <= SIMULATED), verb
+        words = set(verb) - READING - SUBJECTS - DRY
+        assert not words or ((verb[0] == "-s" or DRY & set(verb)) and words <= SIMULATED), verb
 
 
 @pytest.mark.parametrize(
@@ -109,6 +114,14 @@ def test_verbs_only_read(name: str) -> None:
         Query("minikube", ("profile", "olares")),
         Query("minikube", ("status", "--output=json", "--all")),
         Query("docker", ("system", "prune")),
+        Query("dnf", ("install", "socat")),
+        Query("dnf", ("--assumeno", "install", "-y", "socat")),
+        Query("dnf", ("--assumeno", "install", "--setopt=cachedir=/etc", "socat")),
+        Query("zypper", ("install", "socat")),
+        Query("pacman", ("-S", "socat")),
+        Query("pacman", ("-R", "socat")),
+        Query("rpm", ("-e", "socat")),
+        Query("restorecon", ("-R", "/etc")),
     ],
     ids=str,
 )

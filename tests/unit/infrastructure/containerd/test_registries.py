@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from installers.core.component.values import Platform
 from installers.core.facts.platform import CgroupMode, Cgroups, MayLowerOomScore
+from installers.core.facts.protection import SelinuxState
 from installers.core.model import Resource
 from installers.core.resources.files import File
-from installers.core.resources.templates import rendered
+from installers.core.resources.templates import rendered, text_needs
 from installers.core.resources.units import Unit
 from installers.infrastructure.containerd.install import CONFIG
 from installers.infrastructure.containerd.registries import FOLDER, hosts_files, hosts_toml
@@ -19,7 +21,7 @@ from installers.install import component_steps
 from installers.site import Node, Proxy, Registry, Site
 from tests.unit.core.test_resource_cases import GivenFacts
 
-FACTS = {CgroupMode(): Cgroups("v2", ()), MayLowerOomScore(): True}
+FACTS: dict[Any, Any] = {CgroupMode(): Cgroups("v2", ()), MayLowerOomScore(): True, SelinuxState(): None}
 DEBIAN = Site(source="debian", edition="debian", kube="kubernetes")
 MIRRORS = (
     Registry("docker.io", ("https://mirror.example", "http://10.0.0.7:5000/")),
@@ -35,7 +37,8 @@ def resources(site: Site) -> dict[str, Resource]:
 def text(site: Site) -> str:
     found = resources(site)[f"file:{CONFIG}"]
     assert isinstance(found, File)
-    return rendered(found.content, GivenFacts(FACTS, tuple(FACTS)))
+    needs = text_needs(found.content)
+    return rendered(found.content, GivenFacts({fact: FACTS[fact] for fact in needs}, needs))
 
 
 def dropin(site: Site) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from installers.core.facts.protection import Selinux, SelinuxState
+from installers.core.resources.templates import Template, rendered
 from installers.infrastructure.k3s.config import (
     AGENT_TOKEN,
     DISABLED,
@@ -22,6 +24,7 @@ from installers.infrastructure.k3s.config import (
     written,
 )
 from installers.site import K3s, Network, Node, Paths, Registry, Site
+from tests.unit.core.test_resource_cases import GivenFacts
 
 DATA = Path(__file__).parents[3] / "data/k3s"
 OPTIONS = yaml.safe_load((DATA / "options.yaml").read_text())
@@ -197,3 +200,21 @@ def test_variables_are_quoted_as_systemd_reads_them() -> None:
     text = environment({"HTTPS_PROXY": "http://proxy.example:3128", "NO_PROXY": 'a b,"c"\\'})
     assert text.splitlines()[1:] == ['HTTPS_PROXY="http://proxy.example:3128"', 'NO_PROXY="a b,\\"c\\"\\\\"']
     assert environment({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("found", "on"),
+    [
+        (None, False),
+        (Selinux("enforcing", container_policy=True), False),
+        (Selinux("enforcing", container_policy=True, k3s_policy=True), True),
+        (Selinux("permissive", container_policy=True, k3s_policy=True), True),
+    ],
+)
+def test_selinux_is_said_only_where_it_is_on_with_k3s_own_policy(found: Selinux | None, on: bool) -> None:
+    plain = written(server(SITE, {}))
+    text = Template("config.yaml.j2", package="installers.infrastructure.k3s", text=plain, selinux=SelinuxState())
+    made = rendered(text, GivenFacts({SelinuxState(): found}, (SelinuxState(),)))
+    assert read(made) == {**read(plain), **({"selinux": True} if on else {})}
+    if not on:
+        assert made == plain

@@ -1,0 +1,134 @@
+"""Programs and policies that come in packages of the host's own distribution, whichever it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from installers.core.actions.packages import InstallPackages
+from installers.core.actions.programs import InstallHostPackages
+from installers.core.facts.packages import UnfinishedPackages
+from installers.core.facts.programs import HostPackages, MissingPolicies, MissingPrograms, Need, PackagesFor
+from installers.core.facts.protection import Labelled, SelinuxOn, SelinuxState
+from installers.core.model import Action, Blocked, Change, Decision, Fact, Facts, Satisfied
+from installers.core.resources.base import BaseResource
+from installers.core.resources.command import GuardedCommand
+from installers.core.resources.where import Is, Where
+
+
+@dataclass(frozen=True, slots=True)
+class Programs(BaseResource):
+    """These programs on the host. Who has them from elsewhere keeps them; only what is missing is installed.
+
+    ``name``: whose need it is. ``offline``: the network is not asked, so what is missing is its owner's to install.
+    """
+
+    name: str
+    wanted: tuple[Need, ...]
+    offline: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"programs:{self.name}"
+
+    def without_network(self) -> Programs:
+        return replace(self, offline=True)
+
+    def _missing(self) -> MissingPrograms:
+        return MissingPrograms(tuple(need.program for need in self.wanted))
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (self._missing(), PackagesFor(self.wanted), UnfinishedPackages())
+
+    def decide(self, facts: Facts) -> Decision:
+        gone = facts[self._missing()]
+        if not gone:
+            return Satisfied(f"here: {', '.join(need.program for need in self.wanted)}")
+        if self.offline:
+            return Blocked("OLR-PKG-029", {"programs": ", ".join(gone)})
+        todo = facts[PackagesFor(self.wanted)]
+        if not todo.manager:
+            return Blocked("OLR-PKG-028", {"programs": ", ".join(gone)})
+        unfinished = facts[UnfinishedPackages()]
+        if todo.manager == "apt" and unfinished:
+            detail = f"not configured: {', '.join(unfinished)}"
+            return Blocked("OLR-PKG-006", {"packages": ", ".join(unfinished), "detail": detail})
+        return _refused(todo) or Change(_install(todo), _why(gone, todo), {self._missing(): ()})
+
+
+@dataclass(frozen=True, slots=True)
+class SelinuxPolicies(BaseResource):
+    """Where SELinux is on, the policies of these packages: ``container-selinux``, ``k3s-selinux``.
+
+    Where it only watches (permissive), what cannot be had is no reason to stop.
+    """
+
+    names: tuple[str, ...]
+    offline: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"selinux:{' '.join(self.names)}"
+
+    def without_network(self) -> SelinuxPolicies:
+        return replace(self, offline=True)
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (SelinuxState(), MissingPolicies(self.names))
+
+    def decide(self, facts: Facts) -> Decision:
+        found = facts[SelinuxState()]
+        if found is None:
+            return Satisfied("SELinux is off")
+        gone = found.missing(self.names)
+        if not gone:
+            return Satisfied(f"SELinux is {found.mode}, with {', '.join(self.names)}")
+        without = Satisfied(f"SELinux is permissive, without {', '.join(gone)}: what it would forbid is logged")
+        todo = None if self.offline else facts[MissingPolicies(self.names)]
+        if todo is None or not todo.manager or todo.transaction.problem == "OLR-PKG-020":
+            detail = todo.transaction.detail if todo and todo.manager else "no packages can be had here"
+            fields = {"missing": " and ".join(gone), "packages": " ".join(gone), "detail": detail}
+            return without if found.mode == "permissive" else Blocked("OLR-PKG-030", fields)
+        after: dict[Fact[Any], Any] = {SelinuxState(): found.having(gone)}
+        return _refused(todo) or Change(_install(todo), _why(gone, todo), after)
+
+
+def labels(name: str, programs: tuple[str, ...], trees: tuple[str, ...] = ()) -> Where:
+    """Where SELinux is on, the labels its policy has for what we put there: a file made gets its directory's."""
+    return Where(
+        Is(SelinuxOn(), True),
+        GuardedCommand(
+            name=f"labels of {name}",
+            argv=("restorecon", "-R", "-i", *programs, *trees),
+            done_when=Labelled(programs, trees),
+            timeout=600,
+            undo="labels go with the files they are on",
+        ),
+        "SELinux is off",
+    )
+
+
+def _refused(todo: HostPackages) -> Blocked | None:
+    """Why this transaction is not for us to make."""
+    plan, packages = todo.transaction, ", ".join(todo.names)
+    if plan.problem:
+        return Blocked(plan.problem, {"packages": packages, "detail": plan.detail, "manager": todo.manager})
+    if plan.removed:
+        fields = {"packages": packages, "detail": ", ".join(plan.removed), "manager": todo.manager}
+        return Blocked("OLR-PKG-009" if todo.manager == "apt" else "OLR-PKG-027", fields)
+    return None
+
+
+def _install(todo: HostPackages) -> tuple[Action, ...]:
+    if todo.manager == "apt":
+        return (InstallPackages(todo.names),)
+    return (InstallHostPackages(todo.manager, todo.names),)
+
+
+def _why(gone: tuple[str, ...], todo: HostPackages) -> str:
+    why = f"missing: {', '.join(gone)}; {todo.manager} has {', '.join(todo.names)}"
+    if extra := len(todo.transaction.new) - len(todo.names):
+        why += f" (with {extra} they need)" if extra > 0 else ""
+    if todo.transaction.upgraded:
+        why += f"; upgrades {', '.join(name for name, _ in todo.transaction.upgraded)}"
+    return why
