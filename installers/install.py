@@ -28,7 +28,7 @@ from installers.core.artifacts.releases import require_reach
 from installers.core.artifacts.report import Report
 from installers.core.component.codec import ActionCodec
 from installers.core.component.load import Component
-from installers.core.component.manifest import Substitute
+from installers.core.component.manifest import Edition, Substitute
 from installers.core.component.steps import ARTIFACTS, Wanted, build_steps
 from installers.core.component.supply import out_of
 from installers.core.component.values import Platform
@@ -37,6 +37,7 @@ from installers.core.engine.plan import Past, Plan, Planned, make_plan
 from installers.core.engine.run import Bench, Result
 from installers.core.engine.undo import latest
 from installers.core.errors import Failure
+from installers.core.facts.packages import PackageVersion, upstream_version
 from installers.core.facts.platform import (
     Architecture,
     DefaultAddress,
@@ -227,24 +228,33 @@ def status(options: Options, probe: Probe | None = None) -> Status:
     for component in components(site):
         mine = [item for item in found.items if item.step.component == component.name]
         changed = since.get(component.name)
-        now.append(_row(component, *_state(mine, changed), changed))
+        now.append(_row(component, *_state(mine, changed), changed, version=_version(component.edition, probe)))
     return Status((*now, *missing), unfinished=engine.unfinished(paths.journal))
 
 
-def _row(component: Component, state: State, detail: str, since: float | None = None) -> ComponentStatus:
+def _row(
+    component: Component, state: State, detail: str, since: float | None = None, *, version: str = ""
+) -> ComponentStatus:
     manifest, edition = component.manifest, component.edition
     images = tuple(edition.references.values())
+    shown = version or edition.version
     return ComponentStatus(
         component.name,
         manifest.title,
         manifest.phase,
-        edition.version,
+        shown,
         state,
         since,
         edition.substitute,
         detail,
         images,
     )
+
+
+def _version(edition: Edition, probe: Probe) -> str:
+    """The version that is installed, "" where the edition itself says it."""
+    found = PackageVersion(edition.version_of).load(probe) if edition.version_of else None
+    return upstream_version(found) if isinstance(found, str) else ""
 
 
 def _state(items: Sequence[Planned], since: float | None) -> tuple[State, str]:

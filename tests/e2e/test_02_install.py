@@ -87,3 +87,6 @@ def test_status_names_each_substitute_and_what_it_lacks(installed: Installed) ->
     assert all(one["name"] and one["for"] and one["lacks"] for one in substitutes.values())
     # On a plain Debian the host needs nothing, so nothing of it has changed.
     assert all(row["version"] and (row["since"] or row["name"] == "host") for row in status["components"])
+    versions = {row["name"]: row["version"] for row in status["components"]}
+    assert versions["containerd"].startswith("1.6.")
+    assert versions["etcd"].startswith("3.4.")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from installers.core.model import ClusterAbsent, Kind, Object, Ref
+from installers.core.model import ClusterAbsent, ClusterSilent, Kind, Object, Ref
 
 Key = tuple[str, str, str, str]
 """apiVersion, kind, namespace, name."""
@@ -29,14 +29,20 @@ MERGE_KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 
 @dataclass(slots=True)
 class Cluster:
-    """``up``: whether the API answers. ``defaults``: what a server fills into a new object of a kind."""
+    """``up``: whether the API answers; ``silent``: why it does not although it should.
+
+    ``defaults``: what a server fills into a new object of a kind.
+    """
 
     up: bool = False
+    silent: str = ""
     objects: dict[Key, dict[str, Any]] = field(default_factory=dict)
     defaults: dict[str, Callable[[dict[str, Any]], None]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def _answering(self) -> None:
+        if self.silent:
+            raise ClusterSilent(self.silent)
         if not self.up:
             raise ClusterAbsent("connection refused")
 

@@ -55,10 +55,12 @@ class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     from source. provides: what a Debian package brings. releases: files of upstream releases.
     references: images a registry serves, by the name the manifests know them by. health: what must be
     rolled out in this edition alone. requires: what it comes after in this edition, besides the component's
-    own. engines: what it is made of with an engine that differs; nothing of the rest then counts.
+    own. engines: what it is made of with an engine that differs; nothing of the rest then counts. version_of:
+    the package whose version is the component's where it is installed; ``version`` names those that will do.
     """
 
     version: str
+    version_of: str = ""
     provides: dict[str, Provided] = {}
     builds: tuple[str, ...] = ()
     images: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from installers.core.facts.files import filled_digest, sha256
-from installers.core.model import ClusterAbsent, Kind, Object, Probe, Ref, Unknown
+from installers.core.model import ClusterAbsent, ClusterSilent, Kind, Object, Probe, Ref, Unknown
 
 MANAGER = "olares"
 DIGEST = "olares.io/digest"
@@ -51,6 +51,22 @@ class ObjectsOf:
         except ClusterAbsent:
             return {}
         return {identity(item): parse_live(item) for item in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why the objects of a kind cannot be seen although there should be a cluster; "" otherwise."""
+
+    kind: Kind
+
+    def load(self, probe: Probe) -> str:
+        try:
+            probe.objects(self.kind)
+        except ClusterSilent as silent:
+            return f"the cluster does not answer ({silent})"
+        except ClusterAbsent:
+            pass
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

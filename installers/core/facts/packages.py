@@ -38,6 +38,11 @@ class PackageVersion:
         return found.version if found and found.state in WORKING else None
 
 
+def upstream_version(version: str) -> str:
+    """What the project itself calls a package's version: without epoch, repacking and Debian's revision."""
+    return re.split(r"[-~+]", version.partition(":")[2] or version)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class InstalledPackages:
     """Every installed package with its version, by name."""

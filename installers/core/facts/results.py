@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from installers.core.facts.objects import identity, identity_of
+from installers.core.facts.objects import Silence, identity, identity_of
 from installers.core.model import ClusterAbsent, Kind, Object, Probe, Ref, Unknown
 
 NODES = Kind("v1", "Node", "nodes", namespaced=False)
@@ -66,7 +66,9 @@ class Readiness:
 
     def load(self, probe: Probe) -> Ready:
         found = find(probe, self.ref)
-        return Ready(False, "there is no such object") if found is None else parse_readiness(found)
+        if found is None:
+            return Ready(False, Silence(self.ref.kind).load(probe) or "there is no such object")
+        return parse_readiness(found)
 
 
 def find(probe: Probe, ref: Ref) -> Object | None:

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode
 
 from installers.core.errors import Failure
 from installers.core.host.kubeconfig import ADMIN, Access, in_force, parse_kubeconfig
-from installers.core.model import ClusterAbsent, Kind, Object, Ref
+from installers.core.model import ClusterAbsent, ClusterSilent, Kind, Object, Ref
 
 MANAGER = "olares"
 """The field manager our fields belong to."""
@@ -129,7 +129,7 @@ class _Api:
             raise Failure("OLR-HOST-010", kubeconfig=str(used), reason=reason) from untrusted
         except OSError as silent:
             connection.close()
-            raise ClusterAbsent(f"{access.server}: {silent}") from silent
+            raise ClusterSilent(f"{access.server}: {silent}") from silent
         self._connection, self._access, self._version = connection, access, version
         return connection, access
 

@@ -3,7 +3,7 @@
 from installers.core.model.action import DONE, Action, Done, Irreversible, Kept, Left, Outcome
 from installers.core.model.facts import Claimed, Fact, Facts, FactUnknown, Owed, Recorded, Unknown
 from installers.core.model.footprint import Baseline, Footprint
-from installers.core.model.host import ClusterAbsent, Host, Kind, Object, Output, Probe, Query, Ref, Stat
+from installers.core.model.host import ClusterAbsent, ClusterSilent, Host, Kind, Object, Output, Probe, Query, Ref, Stat
 from installers.core.model.resource import Blocked, Change, Decision, Deferred, May, Resource, Satisfied, Step
 from installers.core.model.secret import Secret, masked, secrets_in
 
@@ -15,6 +15,7 @@ __all__ = [
     "Change",
     "Claimed",
     "ClusterAbsent",
+    "ClusterSilent",
     "Decision",
     "Deferred",
     "Done",

@@ -87,6 +87,10 @@ class ClusterAbsent(Exception):
     """There is no cluster to ask: no kubeconfig, or nobody answers. Never means "no such object"."""
 
 
+class ClusterSilent(ClusterAbsent):
+    """There is a kubeconfig, so there should be a cluster, but nobody answers."""
+
+
 class Probe(Protocol):
     """Everything reading needs and nothing else. Paths are absolute, on the host's own root.
 

@@ -14,6 +14,7 @@ from installers.core.facts.objects import (
     Live,
     ObjectDigest,
     ObjectsOf,
+    Silence,
     difference,
     holds_secrets,
     identity,
@@ -64,7 +65,7 @@ class Objects:
         contents = self.contents()
         kinds = dict.fromkeys(ref_of(identity(json.loads(content))).kind for content in contents)
         digests = (ObjectDigest(content) for content in contents if holds_secrets(content))
-        return (*(ObjectsOf(kind) for kind in kinds), *digests, Recorded(self.key))
+        return (*(fact(kind) for kind in kinds for fact in (ObjectsOf, Silence)), *digests, Recorded(self.key))
 
     def decide(self, facts: Facts) -> Decision:
         actions: list[Action] = []
@@ -87,6 +88,8 @@ class Objects:
                 reasons.append(f"{ref_of(name)}: it is no longer wanted")
         if not actions:
             return Satisfied(f"{len(contents)} objects are as they should be")
+        if silent := next(filter(None, (facts[Silence(ref_of(name).kind)] for name in contents)), ""):
+            return Change(tuple(actions), silent, predicted)
         more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
         return Change(tuple(actions), "; ".join(reasons[:3]) + more, predicted)
 

@@ -6,7 +6,7 @@ import pytest
 
 from installers.core.errors import catalogue
 from installers.core.facts.files import split_block, with_block, without_block
-from installers.core.facts.packages import PROBLEMS, problem_in
+from installers.core.facts.packages import PROBLEMS, problem_in, upstream_version
 from installers.core.facts.units import escape_path
 
 
@@ -82,3 +82,17 @@ def test_unclosed_block_takes_nothing_with_it() -> None:
     assert split_block(text, "n").tail == "theirs\n"
     assert without_block(text, "n") == "one\ntheirs\n"
     assert with_block(text, "n", "x") == "one\n# BEGIN olares n\nx\n# END olares n\ntheirs\n"
+
+
+@pytest.mark.parametrize(
+    ("of_the_package", "of_the_project"),
+    [
+        ("1.6.20~ds1-1+deb12u1", "1.6.20"),
+        ("3.4.23-4+b4", "3.4.23"),
+        ("1:9.18.33-1~deb12u2", "9.18.33"),
+        ("5:27.5.1-1~debian.12~bookworm", "27.5.1"),
+        ("20230311", "20230311"),
+    ],
+)
+def test_a_packages_version_as_its_project_calls_it(of_the_package: str, of_the_project: str) -> None:
+    assert upstream_version(of_the_package) == of_the_project

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from installers.core.engine.gather import FactStore
 from installers.core.facts.objects import ref_of
 from installers.core.facts.results import NodeReady, ObjectFields, Readiness, Ready, parse_readiness
+from installers.core.model import Change, Decision, Recorded, Resource
+from installers.core.resources.objects import Objects
 from tests.fake import FakeHost, debian
 
 
@@ -94,6 +97,22 @@ SEEN = {"observedGeneration": 2}
 )
 def test_readiness(thing: dict[str, Any], ready: Ready) -> None:
     assert parse_readiness(thing) == ready
+
+
+def test_a_cluster_that_does_not_answer_is_not_said_to_have_no_such_object() -> None:
+    machine = debian()
+    machine.cluster.silent = "https://api:6443: connection refused"
+    host = FakeHost(machine)
+    said = "the cluster does not answer (https://api:6443: connection refused)"
+    assert Readiness(ref_of("v1/Node//node1")).load(host) == Ready(False, said)
+    decision = decide(Objects("dns", ({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"}},)), host)
+    assert isinstance(decision, Change)
+    assert decision.why == said
+
+
+def decide(resource: Resource, host: FakeHost) -> Decision:
+    needs = resource.needs()
+    return resource.decide(FactStore(host, {Recorded(resource.key): ()}).view(needs))
 
 
 def test_fields_and_nodes() -> None:
