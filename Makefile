@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 WHEELS := build/wheelhouse
 NAME ?= olares
 CLI := $(BIN)/olares-cli
+SYSTEM := $(shell uname -s)
 
 .PHONY: help up down test check goldens e2e e2e-long e2e-vm bench docs wheelhouse clean
 
@@ -22,14 +23,15 @@ $(BIN)/.ready: pyproject.toml requirements.lock
 wheelhouse: $(BIN)/.ready ## the wheels of this program and all it needs, for machines and other hosts
 	$(BIN)/python -m tools.wheelhouse $(WHEELS)
 
-up: wheelhouse ## a machine with a running Olares in it, from nothing
-	$(CLI) machine up $(NAME) --wheelhouse $(WHEELS)
+# On macOS the machine is minikube's and nothing is shipped into it.
+up: $(if $(filter Darwin,$(SYSTEM)),$(BIN)/.ready,wheelhouse) ## a machine with a running Olares in it, from nothing
+	$(CLI) machine up $(NAME)
 
 down: $(BIN)/.ready ## remove that machine and all it needed on this computer
 	$(CLI) machine delete $(NAME) --yes
 
 test: $(BIN)/.ready ## unit and contract tests, linters, types, import rules
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 check: $(BIN)/.ready ## linters and types only
 	$(BIN)/ruff check .

@@ -55,7 +55,8 @@ def lock_text(site: Site, components: Iterable[Component]) -> str:
         }
         for one in components
     }
-    choices = {"source": site.source, "places": site.places, "edition": site.edition, "kube": site.kube}
+    signed = {"publisher": site.publisher} if site.publisher else {}
+    choices = {"source": site.source, "places": site.places, **signed, "edition": site.edition, "kube": site.kube}
     k3s = {"k3s": {"datastore": site.k3s.datastore, "runtime": site.k3s.runtime}} if site.kube == "k3s" else {}
     out = site.proxy
     kept = {"proxy": {"http": out.http, "https": out.https, "direct": out.direct}} if out and out.kept else {}
@@ -90,7 +91,7 @@ def kubeconfig(site: Site, probe: Probe) -> str:
 
 
 def edition_of(source: str) -> str:
-    """Which set of versions a source has; a mirror has what the upstream projects released."""
+    """Which set of versions a source has; a mirror that is no depot has what the upstream projects released."""
     return "debian" if source == "debian" else "upstream"
 
 
@@ -135,7 +136,7 @@ def _as_locked(site: Site, locked: Mapping[str, Any]) -> Site:
     # Locks of 22 November 2026 and before name neither: there was no choice then.
     edition = locked.get("edition") or edition_of(locked["source"])
     chosen = replace(site, source=locked["source"], kube=locked["kube"], edition=edition)
-    return replace(chosen, places=places, k3s=k3s)
+    return replace(chosen, places=places, publisher=site.publisher or locked.get("publisher", ""), k3s=k3s)
 
 
 def components(site: Site) -> tuple[Component, ...]:

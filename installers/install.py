@@ -53,7 +53,7 @@ from installers.core.model import Blocked, Change, Deferred, Kept, Probe, Resour
 from installers.core.model.events import Emit
 from installers.core.resources.artifacts import Fetched
 from installers.core.resources.files import File
-from installers.opening import known, opened
+from installers.opening import kept, known, opened
 from installers.phases import PHASES, phase_of
 from installers.precheck.check import CheckResult
 from installers.precheck.run import precheck as run_checks
@@ -142,7 +142,14 @@ class Status:
 
 def plan(options: Options, probe: Probe | None = None, *, past: Past | None = None) -> InstallPlan:
     """What an install would do. Writes nothing outside the cache. ``past``: instead of this host's journal."""
-    site, depot = _opened(options, probe or LocalProbe())
+    site, depot = opened(options.site, probe or LocalProbe(), trust=options.trust, report=options.report)
+    return _planned(options, site, depot, probe, past)
+
+
+def _planned(
+    options: Options, site: Site, depot: Depot | None, probe: Probe | None, past: Past | None = None
+) -> InstallPlan:
+    site = resolve(site, probe or LocalProbe())
     probe = probe or _local(site)
     found = make_plan(_steps(options, site, probe, depot), probe, past or engine.past(site.paths.journal))
     chosen = components(site)
@@ -168,7 +175,8 @@ def install(
     probe = LocalProbe()
     paths = options.site.paths
     engine.claim_installation(INSTALLATION, paths.state)
-    site, depot = _opened(options, probe)
+    site, depot = opened(options.site, probe, trust=options.trust, report=options.report)
+    site = resolve(site, probe)
     _require_host(site, probe)
     steps = _steps(options, site, probe, depot)
     _require_source(steps, probe)
@@ -222,7 +230,8 @@ def status(options: Options, probe: Probe | None = None) -> Status:
     if not Path(paths.journal).exists():
         rows = (_row(one, "absent", "it is not installed") for one in components(site))
         return Status((*rows, *missing), unfinished=False)
-    found = plan(options, probe)
+    # Nobody is asked for what is only looked at.
+    found = _planned(options, *kept(options.site, probe, trust=options.trust, report=options.report), probe)
     since = engine.last_changes(paths.journal)
     now = []
     for component in components(site):
@@ -237,12 +246,11 @@ def _row(
 ) -> ComponentStatus:
     manifest, edition = component.manifest, component.edition
     images = tuple(edition.references.values())
-    shown = version or edition.version
     return ComponentStatus(
         component.name,
         manifest.title,
         manifest.phase,
-        shown,
+        version or edition.version,
         state,
         since,
         edition.substitute,
@@ -288,12 +296,6 @@ def resolve(site: Site, probe: Probe) -> Site:
     return replace(site, node=node)
 
 
-def _opened(options: Options, probe: Probe) -> tuple[Site, Depot | None]:
-    """The site with every choice made, and the bundle that made some of them."""
-    site, depot = opened(options.site, probe, trust=options.trust, report=options.report)
-    return resolve(site, probe), depot
-
-
 def _require_host(site: Site, probe: Probe) -> None:
     """Services need systemd; what is past its upstream life needs a machine, or somebody's word."""
     if SystemdRunning().load(probe) is not True:
@@ -325,7 +327,7 @@ def _steps(options: Options, site: Site, probe: Probe, depot: Depot | None = Non
     """All steps of the chosen phases, the two files about the installation itself first."""
     here = known(OsRelease(), probe)
     steps = component_steps(site, Platform(made_of(here.id, here.codename), known(Architecture(), probe)))
-    steps = out_of(depot, steps) if depot else steps
+    steps = out_of(depot, steps, site.paths) if depot else steps
     own = [Step(resource, SELF, PHASES[0].name) for resource in _own(site)]
     return [*own, *_chosen(steps, options)]
 

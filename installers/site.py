@@ -149,13 +149,15 @@ class Site:
 
     ``source`` and ``kube`` are "" until they are chosen, once per installation (``installers.choice``);
     ``edition``, which set of versions that is, is chosen with them. ``places``: the base addresses of a
-    mirror, or the path of a bundle. ``pins``: digests a person vouches for (release-version-architecture, sha256).
+    mirror, or the path of a bundle. ``publisher``: the fingerprint of the signed depot that a mirror turned out to be,
+    "" where it is none. ``pins``: digests a person vouches for (release-version-architecture, sha256).
     """
 
     source: str = ""
     kube: str = ""
     edition: str = ""
     places: tuple[str, ...] = ()
+    publisher: str = ""
     pins: tuple[tuple[str, str], ...] = ()
     accept_eol: bool = False
     node: Node = field(default_factory=Node)
@@ -165,6 +167,11 @@ class Site:
     proxy: Proxy | None = None
     registries: tuple[Registry, ...] = ()
     paths: Paths = field(default_factory=Paths)
+
+    @property
+    def signed(self) -> bool:
+        """Whether everything comes out of a signed depot, so that nothing else is fetched, built or asked for."""
+        return self.source == "bundle" or bool(self.publisher)
 
     def reached_directly(self) -> tuple[str, ...]:
         """What is never asked of a proxy: this node, the cluster inside it, and what the user names."""

@@ -48,7 +48,7 @@ COMMANDS = (
     Row("explain", "Explain an error by its id; works offline."),
     Row("facts", "Show or record what Olares knows about this machine."),
     Row("bundle", "Make and check signed bundles, for hosts with no way out."),
-    Row("index", "Compare pinned upstream releases with what their projects publish."),
+    Row("index", "Compare pinned upstream releases with what is published."),
     Row("version", "Show the version of this program."),
     Row("config", "Describe the configuration file.", hidden=True),
     Row("run", "Carry out a run in its own unit.", hidden=True),
@@ -112,7 +112,8 @@ def run(arguments: Sequence[str], *, environ: Mapping[str, str] = os.environ) ->
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else Code.FAILED
     except (KeyboardInterrupt, Interrupted):
-        session.say("Interrupted. `olares-cli resume` goes on with a run that had begun.")
+        again = "The same command" if "machine" in wanted else "`olares-cli resume`"
+        session.say(f"Interrupted. {again} goes on with a run that had begun.")
         return Code.INTERRUPTED
     except Failure as failure:
         from olares_cli.ui.trouble import show_failure

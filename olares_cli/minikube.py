@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from installers.core.errors import Failure
 from installers.core.model.events import Event
@@ -16,24 +19,46 @@ from olares_cli.runs.launch import finish
 from olares_cli.runs.perform import stoppable
 from olares_cli.runs.records import result_of
 from olares_cli.session import Code, Session
-from olares_cli.ui.text import Span, Table, show
+from olares_cli.ui.text import Span, Table, line, show
 from olares_cli.ui.view import view_for
 
 if TYPE_CHECKING:
     from installers.machines.minikube.driver import Listed, MinikubeDriver
 
 
+def complete_vm_driver(incomplete: str) -> list[str]:
+    from installers.machines.minikube.layout import DRIVERS
+
+    return [name for name in DRIVERS.get(sys.platform, ()) if name.startswith(incomplete)]
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """Options that only a minikube machine has, as they were typed."""
 
-    vm_driver: str | None = None
-    cpus: int | None = None
-    memory: int | None = None
-    disk: int | None = None
-    port: list[str] | None = None
-    kubernetes: str | None = None
-    image: list[str] | None = None
+    vm_driver: Annotated[
+        str | None,
+        typer.Option(
+            "--vm-driver", metavar="NAME", help="minikube: vfkit, docker or qemu.", autocompletion=complete_vm_driver
+        ),
+    ] = None
+    cpus: Annotated[
+        int | None, typer.Option("--cpus", metavar="N", help="minikube: processors; 4 unless said otherwise.")
+    ] = None
+    memory: Annotated[
+        int | None, typer.Option("--memory", metavar="MIB", help="minikube: memory; 8192 unless said.")
+    ] = None
+    disk: Annotated[int | None, typer.Option("--disk", metavar="MIB", help="minikube: disk; 81920 unless said.")] = None
+    port: Annotated[
+        list[str] | None,
+        typer.Option("--port", metavar="[HOST:]PORT", help="minikube with docker: a port to be reached from here."),
+    ] = None
+    kubernetes: Annotated[
+        str | None, typer.Option("--kubernetes", metavar="VERSION", help="minikube: its Kubernetes, as v1.33.3.")
+    ] = None
+    image: Annotated[
+        list[str] | None, typer.Option("--image", metavar="FILE", help="minikube: an image archive to load.")
+    ] = None
 
     def refuse(self) -> None:
         """Say so where one was given for another kind of machine."""
@@ -108,7 +133,9 @@ def listed(session: Session) -> int:
             )
             for one in machines
         )
-        show(session, [Table(("MACHINE", "STATE", "VM DRIVER", "ADDRESS", "CONTEXT"), rows)], stream=session.out)
+        table = Table(("MACHINE", "STATE", "VM DRIVER", "ADDRESS", "CONTEXT"), rows)
+        whys = [line(f"{one.profile.machine}: {one.why}") for one in machines if one.why]
+        show(session, [table, *([line(), *whys] if whys else [])], stream=session.out)
     return Code.FINE
 
 
@@ -170,6 +197,7 @@ def _record(machine: Listed) -> dict[str, Any]:
         "disk_mib": settings.disk,
         "ports": list(settings.ports),
         "kubernetes": machine.kubernetes,
+        **({"why": machine.why} if machine.why else {}),
     }
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Annotated, Any
+from dataclasses import fields, is_dataclass, replace
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -48,17 +48,24 @@ def session_of(context: typer.Context) -> Session:
 
 
 def command(function: Callable[..., int]) -> Callable[..., None]:
-    """Make ``function(session, ...) -> exit code`` a Typer command with the global options added."""
+    """Make ``function(session, ...) -> exit code`` a Typer command with the global options added.
+
+    A parameter that is a dataclass stands for an option of each of its fields: what several commands take.
+    """
+    _, *written = inspect.signature(function, eval_str=True).parameters.values()
+    groups: dict[str, Any] = {p.name: p.annotation for p in written if is_dataclass(p.annotation)}
 
     def run(ctx: typer.Context, **given: Any) -> None:
         globals_given = {name: given.pop(name) for name in _GLOBAL}
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
         try:
             code = function(merged(session_of(ctx), **globals_given), **given)
         except KeyboardInterrupt:
             raise Interrupted from None
         raise typer.Exit(int(code))
 
-    _, *own = inspect.signature(function, eval_str=True).parameters.values()
+    own = [one for p in written for one in (_of_fields(p.annotation) if p.name in groups else [p])]
     keyword = inspect.Parameter.KEYWORD_ONLY
     shared = [
         inspect.Parameter(name, keyword, default=default, annotation=annotation)
@@ -71,6 +78,12 @@ def command(function: Callable[..., int]) -> Callable[..., None]:
     run.__name__ = function.__name__
     run.__doc__ = function.__doc__
     return run
+
+
+def _of_fields(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return [inspect.Parameter(f.name, keyword, default=f.default, annotation=hints[f.name]) for f in fields(group)]
 
 
 def examples(*lines: str) -> str:

@@ -89,6 +89,10 @@ class CheckResult(Protocol):
     def detail(self) -> str: ...
     @property
     def advice(self) -> str: ...
+    @property
+    def concerns(self) -> bool:
+        """False where the check is about computers of another kind."""
+        ...
 
 
 class RunResult(Protocol):

@@ -10,8 +10,9 @@ from installers.core.facts.kernel import SysctlValue
 from installers.core.facts.platform import Cpu, Memory
 from installers.core.facts.storage import SwapSpaces
 from installers.core.model import Fact, Facts
+from installers.infrastructure.k3s.install import DATA
 from installers.precheck.check import ENGINES, BaseCheck, Failed, Passed, Severity, Verdict, size
-from installers.site import PROGRAM
+from installers.site import PROGRAM, Paths, Site
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -19,14 +20,18 @@ BUILDING = 6 * GIB
 """What the Kubernetes recipe reserves in the cache before it builds (``disk`` in its recipe.yaml)."""
 FETCHING = 2 * GIB
 """Estimate: packages and images in the cache with Kubernetes already there."""
-STATE = 3 * GIB
-"""Estimate: unpacked images, etcd and the first data of the databases."""
+RUNTIME = 2 * GIB
+"""Estimate: images, unpacked, and what containers write, where containerd has its root."""
+RECORD = GIB // 4
+"""Estimate: the cluster's record, etcd's or K3s's own, with its snapshots."""
+VOLUMES = GIB - RECORD
+"""Estimate: the first data of the databases."""
 SYSTEM = GIB // 2
 """Measured: 0.4 GiB of Debian packages and Kubernetes programs below /usr."""
 OWN = GIB // 4
 """Measured: 0.2 GiB for this program with its libraries."""
 REPAIR = GIB
-"""Estimate: for logs, restarts and a repair where everything is installed already."""
+"""Estimate: for logs, restarts and a repair where everything is installed already, where containerd has its root."""
 
 KUBERNETES = "infrastructure-kubernetes-build-"
 """How names of built Kubernetes begin in the cache."""
@@ -36,21 +41,33 @@ KUBERNETES = "infrastructure-kubernetes-build-"
 class Disk(BaseCheck):
     """Room on each file system for all that lands on it."""
 
-    state: str
-    cache: str
-    journal: str
-    edition: str
+    paths: Paths
+    runtime: str
+    """Where containerd has its root."""
+    record: str
+    """Where the cluster's record is."""
+    builds: bool
+    """Whether Kubernetes is built here where the cache does not have it."""
 
     id: ClassVar[str] = "disk-free"
     title: ClassVar[str] = "Free disk space"
 
     @property
     def built(self) -> EntryNames:
-        return EntryNames(f"{self.cache}/built", KUBERNETES)
+        return EntryNames(f"{self.paths.cache}/built", KUBERNETES)
+
+    @property
+    def journal(self) -> Ours:
+        return Ours(self.paths.journal)
+
+    @property
+    def rooms(self) -> tuple[Room, ...]:
+        """Where anything lands; of several on one file system the last gives it its name."""
+        paths = ("/usr", PROGRAM, self.paths.cache, self.runtime, self.record, self.paths.state)
+        return tuple(dict.fromkeys(map(Room, paths)))
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        rooms = dict.fromkeys(Room(path) for path in (self.state, self.cache, PROGRAM, "/usr"))
-        return (*rooms, self.built, Ours(self.journal))
+        return (*self.rooms, self.built, self.journal)
 
     def judge(self, facts: Facts) -> Verdict:
         totals: dict[int, int] = {}
@@ -59,7 +76,7 @@ class Disk(BaseCheck):
             device = facts[Room(path)].device
             totals[device] = totals.get(device, 0) + bytes
             parts.setdefault(device, []).append(f"{what} {size(bytes)}")
-        rooms = {facts[Room(path)].device: facts[Room(path)] for path in ("/usr", PROGRAM, self.cache, self.state)}
+        rooms = {facts[room].device: facts[room] for room in self.rooms}
         said = []
         for device, needed in totals.items():
             room = rooms[device]
@@ -73,16 +90,32 @@ class Disk(BaseCheck):
         return Passed("; ".join(said))
 
     def _wanted(self, facts: Facts) -> tuple[tuple[str, int, str], ...]:
-        if ENGINES & facts[Ours(self.journal)]:
-            return ((self.state, REPAIR, "state"),)
-        # Only Debian's edition builds Kubernetes; upstream's is fetched as it was released.
-        cached = bool(facts[self.built]) or self.edition != "debian"
+        if ENGINES & facts[self.journal]:
+            return ((self.runtime, REPAIR, "repairs"),)
+        building = self.builds and not facts[self.built]
+        cache = (BUILDING, "cache while Kubernetes is built") if building else (FETCHING, "cache")
         return (
-            (self.cache, FETCHING if cached else BUILDING, "cache" if cached else "cache while Kubernetes is built"),
-            (self.state, STATE, "state"),
+            (self.paths.cache, *cache),
+            (self.runtime, RUNTIME, "images"),
+            (self.record, RECORD, "the cluster's record"),
+            (self.paths.state, VOLUMES, "volumes"),
             ("/usr", SYSTEM, "packages"),
             (PROGRAM, OWN, "this program"),
         )
+
+
+def disk(site: Site) -> Disk:
+    """Room for what lands on this host with the chosen engine and source."""
+    state = site.paths.state
+    k3s = site.kube == "k3s"
+    return Disk(
+        site.paths,
+        # K3s's own containerd and its SQLite file lie with K3s; any other containerd, and etcd, below our state.
+        runtime=DATA if k3s and site.k3s.runtime != "shared" else state,
+        record=DATA if k3s and site.k3s.datastore != "etcd" else state,
+        # Only Debian's edition builds Kubernetes; a bundle brings it, upstream's is fetched as it was released.
+        builds=site.edition == "debian" and site.source != "bundle",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ ENGINES = frozenset({"kubernetes", "k3s"})
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """It is as it should be; ``detail`` is what was seen."""
+    """It is as it should be; ``detail`` is what was seen. ``concerns``: as in ``CheckResult``."""
 
     detail: str
+    concerns: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class NotRun:
-    """It could not be found out, and why. Never the same as passed."""
+    """It could not be found out, and why. Never the same as passed. ``concerns``: as in ``CheckResult``."""
 
     reason: str
+    concerns: bool = True
 
 
 Verdict = Passed | Failed | NotRun
@@ -67,7 +69,10 @@ class BaseCheck:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """A check's answer for a person. ``advice``: what to type or do. ``problem``: the id to explain, or ""."""
+    """A check's answer for a person. ``advice``: what to type or do. ``problem``: the id to explain, or "".
+
+    ``concerns``: False where the check is about computers of another kind than this one.
+    """
 
     id: str
     title: str
@@ -76,6 +81,7 @@ class CheckResult:
     detail: str
     advice: str = ""
     problem: str = ""
+    concerns: bool = True
 
 
 def size(count: int) -> str:

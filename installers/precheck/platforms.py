@@ -52,7 +52,7 @@ class Windows(BaseCheck):
     def judge(self, facts: Facts) -> Verdict:
         found = facts[WslState()]
         if found is None:
-            return Passed("this is not WSL")
+            return Passed("this is not WSL", concerns=False)
         if found.version == 1:
             return Failed("OLR-PRE-028", {})
         if not facts[SystemdRunning()]:
@@ -75,7 +75,7 @@ class WindowsLife(BaseCheck):
     def judge(self, facts: Facts) -> Verdict:
         found = facts[WslState()]
         if found is None:
-            return Passed("this is not WSL")
+            return Passed("this is not WSL", concerns=False)
         settings = dict(found.settings)
         written = [
             file
@@ -117,7 +117,7 @@ class LinuxContainer(BaseCheck):
     def judge(self, facts: Facts) -> Verdict:
         around = facts[Virtualisation()]
         if around.container != "lxc":
-            return Passed("this is none")
+            return Passed("this is none", concerns=False)
         limits = facts[Confines()]
         if limits.user_namespace:
             return Failed("OLR-PRE-031", {"settings": SETTINGS[around.manager]})
@@ -238,7 +238,9 @@ class Hypervisor(BaseCheck):
 
     def judge(self, facts: Facts) -> Verdict:
         found = facts[ProxmoxVersion()]
-        return Passed("this is none") if found is None else Failed("OLR-PRE-036", {"version": found or "(unknown)"})
+        if found is None:
+            return Passed("this is none", concerns=False)
+        return Failed("OLR-PRE-036", {"version": found or "(unknown)"})
 
 
 PAID = frozenset({"pve-enterprise", "enterprise"})
@@ -282,7 +284,7 @@ class MemoryOnPi(BaseCheck):
     def judge(self, facts: Facts) -> Verdict:
         found = facts[RaspberryPi()]
         if found is None:
-            return Passed("this is none")
+            return Passed("this is none", concerns=False)
         if "memory" in facts[CgroupMode()].controllers:
             return Passed(f"{found.model}, control groups for memory are on")
         words = [word for word in ("cgroup_memory=1", "cgroup_enable=memory") if word not in found.words]

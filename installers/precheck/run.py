@@ -14,7 +14,7 @@ from installers.core.errors import Failure
 from installers.core.facts.conditions import Ours
 from installers.core.facts.platform import MacosVersion
 from installers.core.model import FactUnknown, Probe, Unknown
-from installers.precheck.capacity import Cpus, Disk, KernelLimits, MemorySize, SwapSpace
+from installers.precheck.capacity import Cpus, KernelLimits, MemorySize, SwapSpace, disk
 from installers.precheck.check import Check, CheckResult, Failed, NotRun, Passed, Verdict
 from installers.precheck.kernel import (
     CgroupVersion,
@@ -79,7 +79,7 @@ def _machine(site: Site) -> tuple[Check, ...]:
         Hypervisor(),
         Cpus(),
         MemorySize(),
-        Disk(paths.state, paths.cache, paths.journal, site.edition),
+        disk(site),
         DataFileSystem(paths.state),
         Executable(paths.state),
         FastDisk(paths.state),
@@ -95,7 +95,7 @@ def _software(site: Site) -> tuple[Check, ...]:
         Containerd(site.edition),
         Installer(),
         # A bundle brings its packages along; the host's own sources are not asked.
-        *(() if site.source == "bundle" else (PackageSources(site.edition), PaidSources())),
+        *(() if site.signed else (PackageSources(site.edition), PaidSources())),
         DpkgFree(),
         DpkgFinished(),
     )
@@ -208,7 +208,7 @@ def _ask(check: Check, store: FactStore) -> Future[Verdict]:
 
 def _judge(check: Check, store: FactStore) -> Verdict:
     if check.id != OperatingSystem.id and isinstance(store.answer(MacosVersion()), str):
-        return NotRun("it asks about Linux, and this is macOS")
+        return NotRun("it asks about Linux, and this is macOS", concerns=False)
     needs = check.needs()
     for fact in needs:
         store.load((fact,))
@@ -221,10 +221,10 @@ def _judge(check: Check, store: FactStore) -> Verdict:
 def result_of(check: Check, verdict: Verdict) -> CheckResult:
     """A verdict in words; those of failures stand in the catalogue."""
     match verdict:
-        case Passed(detail):
-            return CheckResult(check.id, check.title, check.severity, "passed", detail)
-        case NotRun(reason):
-            return CheckResult(check.id, check.title, check.severity, "not-run", reason)
+        case Passed(detail, concerns):
+            return CheckResult(check.id, check.title, check.severity, "passed", detail, concerns=concerns)
+        case NotRun(reason, concerns):
+            return CheckResult(check.id, check.title, check.severity, "not-run", reason, concerns=concerns)
         case Failed(problem, fields, severity):
             failure = Failure(problem, **fields)
             advice = f"{failure.next} (why: `olares-cli explain {problem}`)"

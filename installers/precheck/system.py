@@ -24,7 +24,9 @@ class OperatingSystem(BaseCheck):
 
     def judge(self, facts: Facts) -> Verdict:
         found = facts[MacosVersion()]
-        return Passed("it is not macOS") if found is None else Failed("OLR-PRE-080", {"version": found or "(unknown)"})
+        if found is None:
+            return Passed("it is not macOS", concerns=False)
+        return Failed("OLR-PRE-080", {"version": found or "(unknown)"})
 
 
 @dataclass(frozen=True, slots=True)

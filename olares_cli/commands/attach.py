@@ -30,7 +30,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
 def attach(
     session: Session,
     run: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="The run; without it the latest.", autocompletion=complete_run)
+        str, typer.Argument(metavar="RUN", help="The run; without it the latest.", autocompletion=complete_run)
     ] = "",
 ) -> int:
     path = _file_of(session, run)

@@ -56,7 +56,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
     )
     add(
         show_,
-        "Show what a bundle is for, who made it and until when it can be taken up.",
+        "Show what a bundle is for, its maker and its end.",
         "olares-cli bundle show /media/stick/olares.tar.zst",
         name="show",
     )

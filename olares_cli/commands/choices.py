@@ -16,6 +16,13 @@ def complete_error(incomplete: str) -> list[tuple[str, str]]:
     return [(id, entry.what) for id, entry in sorted(catalogue().items()) if id.startswith(incomplete.upper())]
 
 
+def complete_check(incomplete: str) -> list[tuple[str, str]]:
+    from installers.precheck.run import checks
+    from installers.site import Site
+
+    return [(check.id, check.title) for check in checks(Site()) if check.id.startswith(incomplete)]
+
+
 def complete_source(incomplete: str) -> list[str]:
     from installers.core.component.sitefile import SOURCES
 
@@ -51,6 +58,6 @@ WAIVE = typer.Option(
     "--waive",
     metavar="ID",
     help="Go on although this check fails (repeatable).",
-    autocompletion=complete_error,
+    autocompletion=complete_check,
 )
 YES = typer.Option("--yes", "-y", help="Do not ask.")

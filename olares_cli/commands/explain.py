@@ -27,7 +27,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
 def explain(
     session: Session,
     id: Annotated[
-        str, typer.Argument(metavar="[ID]", help="The error's id; without it all.", autocompletion=complete_error)
+        str, typer.Argument(metavar="ID", help="The error's id; without it all.", autocompletion=complete_error)
     ] = "",
 ) -> int:
     entries = catalogue()

@@ -37,7 +37,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
     )(command(show_facts))
     group.command(
         "record",
-        help="Write down what this machine is like, without what names it, to send with a report.",
+        help="Record this machine for a report, with its names replaced.",
         epilog=examples("olares-cli facts record", "olares-cli facts record FILE", "olares-cli facts record -"),
     )(command(record_facts))
     app.add_typer(group, name="facts")
@@ -45,7 +45,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
 
 def show_facts(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Only facts whose name contains this.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Only facts whose name contains this.")] = "",
     from_: Annotated[str, FROM] = "",
 ) -> int:
     from installers.precheck.record import load_facts
@@ -67,7 +67,7 @@ def show_facts(
 
 def record_facts(
     session: Session,
-    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Where to; `-` for standard output.")] = RECORDING,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; `-` for standard output.")] = RECORDING,
 ) -> int:
     from installers.precheck.record import record
 

@@ -23,7 +23,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
     group.callback()(_index)
     group.command(
         "refresh",
-        help="Ask the projects for their digests and show what is new or differs; change nothing.",
+        help="Ask projects for their digests; show what is new or differs.",
         epilog=examples("olares-cli index refresh", "olares-cli index refresh k3s --output json"),
     )(command(refresh))
     app.add_typer(group, name="index")
@@ -35,7 +35,7 @@ def _index() -> None:
 
 def refresh(
     session: Session,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these releases.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Only these releases.")] = None,
 ) -> int:
     from installers.core.artifacts.upstream import State, compare
 

@@ -14,9 +14,9 @@ import typer
 
 from installers.core.errors import Failure
 from installers.core.model.events import Event
-from olares_cli import minikube
+from olares_cli import here, minikube
 from olares_cli.asking import confirm, need_root
-from olares_cli.commands.choices import YES
+from olares_cli.commands.choices import SKIP_PHASE, SOURCE, YES
 from olares_cli.options import command, examples
 from olares_cli.runs.launch import finish
 from olares_cli.runs.perform import stoppable
@@ -51,18 +51,6 @@ DRIVER = Annotated[
         show_default=False,
     ),
 ]
-VM_DRIVER = Annotated[str | None, typer.Option("--vm-driver", help="minikube: vfkit, docker or qemu.")]
-CPUS = Annotated[int | None, typer.Option("--cpus", help="minikube: processors; 4 unless said otherwise.")]
-MEMORY = Annotated[int | None, typer.Option("--memory", metavar="MIB", help="minikube: memory; 8192 unless said.")]
-DISK = Annotated[int | None, typer.Option("--disk", metavar="MIB", help="minikube: disk; 81920 unless said.")]
-PORT = Annotated[
-    list[str] | None,
-    typer.Option("--port", metavar="[HOST:]PORT", help="minikube with docker: a port to be reached from here."),
-]
-KUBERNETES = Annotated[
-    str | None, typer.Option("--kubernetes", metavar="VERSION", help="minikube: its Kubernetes, as v1.33.3.")
-]
-IMAGE = Annotated[list[str] | None, typer.Option("--image", metavar="FILE", help="minikube: an image archive to load.")]
 
 
 def complete_release(incomplete: str) -> list[str]:
@@ -81,7 +69,8 @@ RELEASE = Annotated[
         show_default=False,
     ),
 ]
-NAME = Annotated[str, typer.Argument(metavar="[NAME]", help="The machine.", autocompletion=complete_machine)]
+NOTHING = minikube.Given()
+NAME = Annotated[str, typer.Argument(metavar="NAME", help="The machine.", autocompletion=complete_machine)]
 
 
 def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
@@ -101,7 +90,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
     )
     add(
         up,
-        "Make a machine and install Olares in it; everything there already is only found.",
+        "Make a machine, if there is none, and install Olares in it.",
         f"{start_}up",
         f"{start_}up two --skip-phase platform",
     )
@@ -134,42 +123,44 @@ def create(
     name: NAME = "olares",
     release: RELEASE = "",
     driver: DRIVER = None,
-    vm_driver: VM_DRIVER = None,
-    cpus: CPUS = None,
-    memory: MEMORY = None,
-    disk: DISK = None,
-    port: PORT = None,
-    kubernetes: KUBERNETES = None,
-    image: IMAGE = None,
+    given: minikube.Given = NOTHING,
 ) -> int:
-    given = minikube.Given(vm_driver, cpus, memory, disk, port, kubernetes, image)
     if _kind(driver) is Kind.minikube:
         _refuse_for_minikube(("--release", release, "it has no Debian"))
         return minikube.create(session, name, given)
     given.refuse()
     need_root("machine create")
+    return _make(session, lambda nspawn: nspawn.create(name, release=release))
+
+
+def _make(session: Session, make: Callable[[Driver], Machine]) -> int:
+    """Make or start a machine, which gets this computer's proxy and mirrors."""
+    from installers.machines.up import settle
+
+    site = here.site(session)
     with _working(session) as nspawn:
-        machine = nspawn.create(name, release=release)
+        machine = make(nspawn)
+        settle(nspawn, machine, site)
     return _ready(session, machine)
 
 
 def up(
     session: Session,
     name: NAME = "olares",
-    wheelhouse: Annotated[str, typer.Option("--wheelhouse", help="The wheels to ship.", metavar="DIR")] = "",
-    skip_phase: Annotated[list[str] | None, typer.Option("--skip-phase", help="Leave out a phase.")] = None,
-    source: Annotated[str, typer.Option("--source", help="Where the bits come from.")] = "",
+    wheelhouse: Annotated[
+        str,
+        typer.Option(
+            "--wheelhouse",
+            help="The wheels of this program to send there; those it came with unless said.",
+            metavar="DIR",
+        ),
+    ] = "",
+    skip_phase: Annotated[list[str] | None, SKIP_PHASE] = None,
+    source: Annotated[str, SOURCE] = "",
     release: RELEASE = "",
     driver: DRIVER = None,
-    vm_driver: VM_DRIVER = None,
-    cpus: CPUS = None,
-    memory: MEMORY = None,
-    disk: DISK = None,
-    port: PORT = None,
-    kubernetes: KUBERNETES = None,
-    image: IMAGE = None,
+    given: minikube.Given = NOTHING,
 ) -> int:
-    given = minikube.Given(vm_driver, cpus, memory, disk, port, kubernetes, image)
     if _kind(driver) is Kind.minikube:
         yet = "nothing is installed in a minikube machine yet"
         _refuse_for_minikube(
@@ -196,9 +187,10 @@ def _up(
 
     words = [word for phase in skip_phase or () for word in ("--skip-phase", phase)]
     words += ["--source", source] if source else []
+    site = here.site(session)
     with _working(session) as nspawn:
         wheels = wheelhouse or _own_wheels()
-        ready = bring_up(nspawn, name, wheelhouse=wheels, words=words, emit=nspawn.emit, release=release)
+        ready = bring_up(nspawn, name, site, wheelhouse=wheels, words=words, release=release)
     if not session.human:
         session.record({"type": "up", **_record(ready.machine, running=True), "kubeconfig": ready.kubeconfig})
         return Code.FINE
@@ -228,9 +220,7 @@ def start(session: Session, name: NAME = "olares", driver: DRIVER = None) -> int
     if _kind(driver) is Kind.minikube:
         return minikube.start(session, name)
     need_root("machine start")
-    with _working(session) as nspawn:
-        machine = nspawn.start(name)
-    return _ready(session, machine)
+    return _make(session, lambda nspawn: nspawn.start(name))
 
 
 def stop(session: Session, name: NAME = "olares", driver: DRIVER = None) -> int:
@@ -289,7 +279,7 @@ def shell(
     session: Session,
     name: NAME = "olares",
     argv: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- COMMAND...]", help="A command and its arguments.")
+        list[str] | None, typer.Argument(metavar="COMMAND", help="After `--`: a command and its arguments.")
     ] = None,
     driver: DRIVER = None,
 ) -> int:

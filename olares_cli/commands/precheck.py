@@ -16,7 +16,7 @@ from olares_cli.commands.choices import WAIVE
 from olares_cli.options import command, examples
 from olares_cli.recordings import FROM, recording, replay
 from olares_cli.session import Code, Session
-from olares_cli.ui.checks import blocking, checks_page
+from olares_cli.ui.checks import blocking, checks_page, concerning
 from olares_cli.ui.text import show
 from olares_cli.verbs import CheckResult
 
@@ -37,11 +37,15 @@ MEASURE = typer.Option(
 )
 
 
+ALL = typer.Option("--all", help="Show the checks too that do not concern this computer; JSON always has them.")
+
+
 def precheck(
     session: Session,
     waive: Annotated[list[str] | None, WAIVE] = None,
     from_: Annotated[str, FROM] = "",
     measure_disk: Annotated[bool, MEASURE] = False,
+    all_: Annotated[bool, ALL] = False,
 ) -> int:
     if measure_disk:
         if from_:
@@ -53,7 +57,7 @@ def precheck(
     else:
         results = checked(session, here.options(session), waive or [])
     if session.human:
-        show(session, checks_page(results), stream=session.out)
+        show(session, checks_page(results, shown=results if all_ else concerning(results)), stream=session.out)
     else:
         session.record({"type": "precheck", "checks": [record(r) for r in results]})
     return Code.BLOCKED if blocking(results) else Code.FINE

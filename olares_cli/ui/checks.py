@@ -19,7 +19,8 @@ def blocking(results: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
     return tuple(r for r in results if r.status == "failed" and r.severity == "error")
 
 
-def checks_page(results: Sequence[CheckResult]) -> list[Block]:
+def checks_page(results: Sequence[CheckResult], *, shown: Sequence[CheckResult]) -> list[Block]:
+    """The blocks of a page about all results, of which those ``shown`` have a row."""
     rows = tuple(
         (
             Span(r.title),
@@ -27,7 +28,7 @@ def checks_page(results: Sequence[CheckResult]) -> list[Block]:
             Span(r.id, "faint"),
             Span(r.detail),
         )
-        for r in results
+        for r in shown
     )
     page: list[Block] = [Table(("CHECK", "RESULT", "ID", "DETAIL"), rows)]
     for result in results:
@@ -39,9 +40,18 @@ def checks_page(results: Sequence[CheckResult]) -> list[Block]:
         if stopped
         else line(Span("Nothing in the way", "good"), " of an install.")
     )
-    not_run = sum(r.status == "not-run" for r in results)
-    unsure: list[Block] = [line(f"{counted(not_run, 'check')} could not be made.")] if not_run else []
-    return [*page, line(), *unsure, verdict]
+    notes = []
+    if elsewhere := len(results) - len(shown):
+        does = "does" if elsewhere == 1 else "do"
+        notes.append(line(f"{counted(elsewhere, 'check')} {does} not concern this computer; --all shows them."))
+    if not_run := sum(r.status == "not-run" for r in shown):
+        notes.append(line(f"{counted(not_run, 'check')} could not be made."))
+    return [*page, line(), *notes, verdict]
+
+
+def concerning(results: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
+    """The results a person wants to see: none that is fine because it is about another kind of computer."""
+    return tuple(r for r in results if r.concerns)
 
 
 def _meaning(result: CheckResult) -> str:

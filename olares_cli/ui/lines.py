@@ -39,7 +39,7 @@ class LineView(Silent):
 
     def _line(self, event: Event) -> str:
         match event:
-            case RunStarted():
+            case RunStarted() if self._board.total:
                 return f"{event.verb}: {counted(self._board.total, 'step')} to do"
             case ActionStarted() if self._session.verbosity > 0:
                 return f"  {event.what}"

@@ -25,7 +25,10 @@ def status_page(status: Status, *, now: float) -> list[Block]:
     images = by_version_lines(image for c in status.components for image in c.images)
     cut_off = [line(Span("A run was cut off", "warning"), "; `olares-cli resume` goes on with it.")]
     total_line = line(Span("Olares", "strong"), f": {total or 'no components'}.")
-    return [table, *substitutes, *images, line(), total_line, *(cut_off if status.unfinished else [])]
+    end = cut_off if status.unfinished else []
+    if set(counts) == {"absent"} and not end:
+        end = [line("Next: `olares-cli precheck` says whether it can be, `olares-cli plan` what would change.")]
+    return [table, *substitutes, *images, line(), total_line, *end]
 
 
 def _row(component: ComponentStatus, *, now: float) -> tuple[Span, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -10,6 +11,7 @@ from typing import NoReturn
 import pytest
 
 from installers.core.errors import Failure
+from installers.core.host import files
 from installers.core.host.files import remove_tree, temporary_name
 from installers.core.host.local import LocalHost
 from installers.core.host.runner import run_process
@@ -67,6 +69,36 @@ def test_a_written_file_has_content_mode_and_owner(host: Host) -> None:
     assert stat.is_file
     assert not stat.is_dir
     assert host.listdir("/") == ("a",)
+
+
+def test_a_file_is_read_and_written_in_pieces(host: Host) -> None:
+    host.write("/a", iter((b"one", b"", b"two")), **OWN)
+    with host.open("/a") as file:
+        assert (file.read(4), file.read()) == (b"onet", b"wo")
+    with pytest.raises(FileNotFoundError):
+        host.open("/no")
+
+
+def test_pieces_that_end_in_an_error_leave_what_was_there(host: Host) -> None:
+    def cut_off() -> Iterator[bytes]:
+        yield b"half"
+        raise EOFError
+
+    write(host, "/a", b"whole")
+    with pytest.raises(EOFError):
+        host.write("/a", cut_off(), **OWN)
+    assert (host.listdir("/"), host.read("/a")) == (("a",), b"whole")
+
+
+def test_a_file_in_pieces_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
+    tracemalloc.start()
+    try:
+        files.write(str(tmp_path / "a"), (b"x" * (1 << 20) for _ in range(24)), mode=0o600, **OWN)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "a").stat().st_size == 24 << 20
+    assert peak < 4 << 20
 
 
 def test_modes_do_not_depend_on_the_umask(host: Host) -> None:

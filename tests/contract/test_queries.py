@@ -49,10 +49,19 @@ CASES = [
 
 def snapshot() -> dict[str, tuple[int, int, int]]:
     found = {}
-    for top in map(Path, WATCHED):
-        for path in [top, *top.rglob("*")] if top.exists() else []:
-            status = os.lstat(path)
-            found[str(path)] = (status.st_ino, status.st_size, status.st_mtime_ns)
+    for top in WATCHED:
+        if Path(top).exists():
+            status = os.lstat(top)
+            found[top] = (status.st_ino, status.st_size, status.st_mtime_ns)
+    left = [top for top in WATCHED if Path(top).is_dir()]
+    while left:
+        # Thousands of files, twice for every query: no Path for each of them.
+        with os.scandir(left.pop()) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                found[entry.path] = (status.st_ino, status.st_size, status.st_mtime_ns)
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
     return found
 
 

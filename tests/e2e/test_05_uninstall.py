@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e import compare, data
 from tests.e2e.cluster import CACHE, Cluster
-from tests.e2e.conftest import Fresh, Installed
+from tests.e2e.conftest import Fresh, Installed, Tell
 from tests.e2e.inside import Inside, Ran, Unexpected, lines_of
 
 UNINSTALL = 600.0
@@ -141,12 +141,15 @@ def secrets(inside: Inside) -> Mapping[str, str]:
     return {line.split()[1]: line.split()[0] for line in lines}
 
 
-def test_an_uninstall_finishes_with_the_api_dead(installed: Installed) -> None:
+def test_an_uninstall_finishes_with_the_api_dead(installed: Installed, tell: Tell) -> None:
     inside = installed.inside
     inside.shell(
         "systemctl kill --signal=KILL etcd.service; systemctl stop etcd.service; pkill -KILL -x kube-apiserver"
     )
-    uninstall(inside)
+    ran = uninstall(inside)
+    slowest = sorted(ran.of("action-finished"), key=lambda row: row["seconds"])[-3:]
+    said = ", ".join(f"{row['kind']} {row['key']} {row['seconds']:.0f} s" for row in reversed(slowest))
+    tell(f"uninstall with the API dead: {ran.seconds:.0f} s, the longest: {said}")
     assert_no_remainder(inside, installed.before)
 
 

@@ -1,9 +1,11 @@
-"""A bundle made in one machine, installed in another whose network has no way out."""
+"""A bundle made in one machine, installed in another whose network has no way out: from a stick, from a web server."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +14,12 @@ from typing import Any
 
 import pytest
 
+from installers.core.artifacts.depot.pack import opened
 from installers.machines.driver import lacking
+from installers.machines.layout import SUBNET
 from tests.e2e.conftest import KEPT, Tell
 from tests.e2e.inside import WHEELS, Inside, Ran
+from tests.fake.webserver import WebServer
 
 STICK = "/var/lib/olares/stick"
 FILE = f"{STICK}/olares.tar.zst"
@@ -228,3 +233,77 @@ def test_without_the_stick_everything_still_says_it_runs(taker: Inside) -> None:
         assert set(taker.states().values()) == {"running"}
     finally:
         taker.run("mv", f"{STICK}-out", STICK)
+
+
+@pytest.fixture(scope="module")
+def web(bundle: Bundle, taker: Inside) -> Iterator[WebServer]:
+    """The bundle on a web server of this computer, the machine's only way out; it is empty again, without a stick."""
+    taker.cli("uninstall", "--yes", "--all", timeout=600)
+    taker.run("rm", "-rf", STICK)
+    folder = bundle.path.parent / "served"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with opened(bundle.path) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
+            tar.extractall(folder, filter="data")
+        with WebServer(folder, f"{SUBNET}.1") as server:
+            rule = ("INPUT", "-s", taker.machine.address, "-p", "tcp", "--dport", str(server.port), "-j", "ACCEPT")
+            iptables("-I", rule[0], "1", *rule[1:])
+            try:
+                yield server
+            finally:
+                iptables("-D", *rule)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_stranger_s_bundle_on_a_web_server_is_refused_too(bundle: Bundle, taker: Inside, web: WebServer) -> None:
+    ran = taker.install("--source", f"mirror:{web.url}", ok=())
+    assert (ran.code, failed(ran)) == (1, "OLR-BND-003")
+    assert bundle.fingerprint in ran.out
+    assert untouched(taker)
+
+
+def test_a_web_server_that_is_not_there_is_named_and_nothing_changes(
+    bundle: Bundle, taker: Inside, web: WebServer
+) -> None:
+    # The packets of this one are dropped: the longest it can take.
+    ran = taker.install("--source", f"mirror:http://{SUBNET}.1:9/olares", "--trust", bundle.fingerprint, ok=())
+    assert (ran.code, failed(ran)) == (1, "OLR-BND-018")
+    assert ran.seconds < 30
+    assert untouched(taker)
+
+
+def test_everything_is_installed_from_the_web_server(bundle: Bundle, taker: Inside, web: WebServer, tell: Tell) -> None:
+    ran = taker.install("--source", f"mirror:{web.url}", "--trust", bundle.fingerprint, ok=())
+    assert ran.code == 0, str(ran)
+    kinds = {row["kind"] for row in ran.of("action-finished")}
+    tell(f"install from a bundle on a web server: {ran.seconds:.0f} s; {len(web.asked)} questions")
+    assert {"fetch-from-depot", "take-from-depot", "install-packages"} <= kinds
+    assert not kinds & FETCHING
+    assert set(taker.states().values()) == {"running"}
+
+
+def test_only_what_was_wanted_was_asked_for(web: WebServer) -> None:
+    files = {str(path.relative_to(web.folder)) for path in web.folder.rglob("*") if path.is_file()}
+    # A root newer than the newest is asked for to learn that there is none.
+    assert {path for path in set(web.asked) - files if not path.endswith(".root.json")} == set()
+    packages = {path for path in files if path.endswith(".deb")}
+    # The machine has most of what its packages depend on; a bundle is enough for a system that has nothing.
+    assert packages & set(web.asked)
+    assert packages - set(web.asked)
+
+
+def test_a_second_install_from_the_web_server_changes_nothing(taker: Inside, web: WebServer) -> None:
+    assert taker.install().result["changes"] == 0
+
+
+def test_without_the_web_server_nothing_changes_either(taker: Inside, web: WebServer) -> None:
+    asked = len(web.asked)
+    web.statuses["metadata/timestamp.json"] = 503
+    try:
+        assert set(taker.states().values()) == {"running"}
+        assert len(web.asked) == asked
+        assert taker.planned() == {}
+        assert taker.install().result["changes"] == 0
+    finally:
+        del web.statuses["metadata/timestamp.json"]

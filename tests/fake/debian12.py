@@ -276,6 +276,10 @@ def worker(machine: FakeMachine, call: Call) -> Iterator[None]:
     if verb == "fetch":
         yield from _fetch(machine, name, digest)
         return
+    if verb == "bring":
+        places = [word.partition("=")[2] for word in words if word.startswith("--place=")]
+        yield from _bring(machine, places, json.loads(digest))
+        return
     if verb == "take":
         yield from _take(machine, cache, json.loads(digest))
         return
@@ -296,6 +300,19 @@ def _fetch(machine: FakeMachine, name: str, digest: str) -> Iterator[None]:
     yield
     machine.tree.unlink(f"{PATHS.cache}/{pin.entry}.part")
     machine.tree.file(f"{PATHS.cache}/{pin.entry}", STAND_IN + f"{digest} {pin.file.size}".encode())
+    yield
+
+
+def _bring(machine: FakeMachine, places: list[str], work: dict[str, Any]) -> Iterator[None]:
+    """A web server's address is here the folder it serves."""
+    for path, sha256, _ in work["files"]:
+        content = machine.tree.read(f"{places[0]}/{path}")
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise AssertionError(f"{path} is not what was signed")
+        machine.tree.file(f"{work['folder']}/{path}.part", "half")
+        yield
+        machine.tree.unlink(f"{work['folder']}/{path}.part")
+        machine.tree.file(f"{work['folder']}/{path}", content)
     yield
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import IO
 
 from installers.core.errors import Failure
 from installers.core.host.files import temporary_name
@@ -104,12 +106,19 @@ class FakeHost(FakeProbe):
         with self.machine.lock:
             self.machine.crash.drive(what, steps)
 
-    def write(self, path: str, content: bytes, *, mode: int = 0o644, uid: int = 0, gid: int = 0) -> None:
+    def open(self, path: str) -> IO[bytes]:
+        return io.BytesIO(self.read(path))
+
+    def write(
+        self, path: str, content: bytes | Iterable[bytes], *, mode: int = 0o644, uid: int = 0, gid: int = 0
+    ) -> None:
+        whole = content if isinstance(content, bytes) else b"".join(content)
+
         def steps() -> Iterator[None]:
             tree, temporary = self.machine.tree, temporary_name(path)
             if tree.find(temporary, follow=False):
                 tree.unlink(temporary)
-            tree.put(temporary, "file", mode=mode, uid=uid, gid=gid, content=content)
+            tree.put(temporary, "file", mode=mode, uid=uid, gid=gid, content=whole)
             yield
             try:
                 tree.rename(temporary, path)

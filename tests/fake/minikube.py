@@ -9,7 +9,10 @@ that minikube does the same. Its state is below $MINIKUBE_HOME, as minikube's is
     faults.json                 {"start": {"name": "...", "code": 80, "message": "..."}}: end so
                                 {"start": {"hang": "FILE"}}: after the profile is written, wait until FILE is gone
                                 {"start": {"quiet": true, "code": 1}}: end so and say nothing
+                                {"status": {"profile": "NAME", "hang": "FILE"}}: only for that profile
     calls                       every call, a line of JSON
+
+The tests call it hundreds of times, and pathlib and typing take longer to import than all it does.
 """
 
 from __future__ import annotations
@@ -18,27 +21,48 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 VERSION = "v1.38.1"
+ALIASES = {"qemu": "qemu2"}
 STEPS = ("Initial Minikube Setup", "Selecting Driver", "Starting Node", "Creating VM", "Verifying Kubernetes", "Done")
+
+
+def read(path: str) -> str:
+    """A file's text, "" where there is none."""
+    try:
+        with open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def write(path: str, text: str, mode: str = "w") -> None:
+    with open(path, mode) as file:
+        file.write(text)
+
+
+def entries(folder: str) -> list[str]:
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 
 
 class Minikube:
     """One call."""
 
     def __init__(self, argv: list[str]) -> None:
-        self.home = Path(os.environ["MINIKUBE_HOME"])
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.home = os.environ["MINIKUBE_HOME"]
+        os.makedirs(self.home, exist_ok=True)
         self.flags = dict(word.lstrip("-").partition("=")[::2] for word in argv if word.startswith("--"))
         self.words = [word for word in argv if not word.startswith("--")]
         self.name = self.flags.get("profile", "minikube")
         self.json = self.flags.get("output") == "json"
-        self.profile = self.home / "profiles" / self.name
-        self.machine = self.home / "machines" / self.name
-        with (self.home / "calls").open("a") as calls:
-            calls.write(json.dumps(argv) + "\n")
+        self.profile = f"{self.home}/profiles/{self.name}"
+        self.machine = f"{self.home}/machines/{self.name}"
+        self.made = f"{self.profile}/config.json"
+        write(f"{self.home}/calls", json.dumps(argv) + "\n", "a")
 
     def event(self, kind: str, **data: str) -> None:
         row = {
@@ -65,10 +89,11 @@ class Minikube:
         sys.exit(code)
 
     def fault(self, verb: str) -> None:
-        file = self.home / "faults.json"
-        fault = json.loads(file.read_text()).get(verb, {}) if file.exists() else {}
+        fault = json.loads(read(f"{self.home}/faults.json") or "{}").get(verb, {})
+        if fault.get("profile", self.name) != self.name:
+            return
         if hang := fault.get("hang"):
-            while Path(hang).exists():
+            while os.path.exists(hang):
                 time.sleep(0.02)
         elif fault.get("quiet"):
             sys.exit(fault["code"])
@@ -76,40 +101,38 @@ class Minikube:
             self.exit(fault["name"], fault["code"], fault["message"], fault.get("advice", ""))
 
     def config(self) -> dict[str, Any]:
-        return dict(json.loads((self.profile / "config.json").read_text()))
+        return dict(json.loads(read(self.made)))
 
     def state(self, new: str = "") -> str:
-        file = self.machine / "state"
         if new:
-            file.write_text(new)
-        return file.read_text() if file.exists() else ""
+            write(f"{self.machine}/state", new)
+        return read(f"{self.machine}/state")
 
     def images(self, new: list[str] | None = None) -> list[str]:
-        file = self.machine / "images"
         if new is not None:
-            file.write_text("\n".join(new))
-        return file.read_text().split() if file.exists() else []
+            write(f"{self.machine}/images", "\n".join(new))
+        return read(f"{self.machine}/images").split()
 
 
 def version(call: Minikube) -> None:
-    file = call.home / "version"
-    said = file.read_text() if file.exists() else VERSION
+    said = read(f"{call.home}/version") or VERSION
     sys.stdout.write(json.dumps({"commit": "c93a4cb9311efc66b90d33ea03f75f2c4120e9b0", "minikubeVersion": said}) + "\n")
 
 
 def profile(call: Minikube) -> None:
     valid = []
-    for folder in sorted((call.home / "profiles").glob("*")):
+    for name in entries(f"{call.home}/profiles"):
         try:
-            config = json.loads((folder / "config.json").read_text())
+            config = json.loads(read(f"{call.home}/profiles/{name}/config.json"))
         except (OSError, ValueError):
             continue
-        valid.append({"Name": folder.name, "Status": "Skipped", "Config": config, "Active": False})
+        valid.append({"Name": name, "Status": "Skipped", "Config": config, "Active": False})
     sys.stdout.write(json.dumps({"invalid": [], "valid": valid}))
 
 
 def status(call: Minikube) -> None:
-    if not (call.profile / "config.json").exists():
+    call.fault("status")
+    if not os.path.exists(call.made):
         call.step(0, f'🤷  Profile "{call.name}" not found. Run "minikube profile list" to view all profiles.')
         sys.exit(85)
     state = call.state()
@@ -125,10 +148,9 @@ def status(call: Minikube) -> None:
 def start(call: Minikube) -> None:
     flags = call.flags
     call.step(0, "😄  minikube v1.38.1 on Darwin 26.1 (arm64)")
-    config_file = call.profile / "config.json"
-    if config_file.exists():
+    if os.path.exists(call.made):
         driver = call.config()["Driver"]
-        if flags.get("driver", driver) != driver:
+        if ALIASES.get(flags.get("driver", driver), flags.get("driver", driver)) != driver:
             message = f'The existing "{call.name}" cluster was created using the "{driver}" driver'
             call.exit("GUEST_DRIVER_MISMATCH", 81, message)
         if "memory" in flags and int(flags["memory"].rstrip("m")) != call.config()["Memory"]:
@@ -145,19 +167,19 @@ def start(call: Minikube) -> None:
             "Memory": memory,
             "CPUs": int(flags["cpus"]),
             "DiskSize": int(flags["disk-size"].rstrip("m")),
-            "Driver": {"qemu": "qemu2"}.get(flags["driver"], flags["driver"]),
+            "Driver": ALIASES.get(flags["driver"], flags["driver"]),
             "ExposedPorts": flags["ports"].split(",") if "ports" in flags else [],
             "KubernetesConfig": {"KubernetesVersion": kubernetes, "ContainerRuntime": flags["container-runtime"]},
             "Nodes": [node],
         }
-        call.profile.mkdir(parents=True, exist_ok=True)
-        config_file.write_text(json.dumps(config))
+        os.makedirs(call.profile, exist_ok=True)
+        write(call.made, json.dumps(config))
     call.step(1, "✨  Using the vfkit driver based on user configuration")
     call.step(2, f'👍  Starting "{call.name}" primary control-plane node')
     call.fault("start")
     if not call.state():
-        call.machine.mkdir(parents=True, exist_ok=True)
-        (call.machine / "id_rsa.pub").write_text(f"ssh-rsa {os.urandom(16).hex()}\n")
+        os.makedirs(call.machine, exist_ok=True)
+        write(f"{call.machine}/id_rsa.pub", f"ssh-rsa {os.urandom(16).hex()}\n")
         call.step(3, "🔥  Creating vfkit VM (CPUs=4, Memory=8192MB, Disk=81920MB) ...")
     call.state("Running")
     call.step(4, "🔎  Verifying Kubernetes components...")
@@ -173,10 +195,10 @@ def stop(call: Minikube) -> None:
 def delete(call: Minikube) -> None:
     call.fault("delete")
     for folder in (call.machine, call.profile):
-        for file in folder.glob("*"):
-            file.unlink()
-        if folder.exists():
-            folder.rmdir()
+        for name in entries(folder):
+            os.unlink(f"{folder}/{name}")
+        if os.path.isdir(folder):
+            os.rmdir(folder)
     call.step(5, f'💀  Removed all traces of the "{call.name}" cluster.')
 
 
@@ -189,7 +211,7 @@ def image(call: Minikube) -> None:
         case ["load", archive]:
             call.fault("image load")
             # A file beside the archive says what the real one would read out of it.
-            call.images([*call.images(), *Path(f"{archive}.tags").read_text().split()])
+            call.images([*call.images(), *read(f"{archive}.tags").split()])
         case ["rm", *tags]:
             call.images([tag for tag in call.images() if tag not in tags])
 

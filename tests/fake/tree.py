@@ -65,19 +65,19 @@ class Tree:
             raise ValueError(f"not an absolute path: {path!r}")
         if depth > 40:
             raise error(errno.ELOOP, path)
-        at = "/"
+        at, node = "", self.nodes.get("/")
         parts = [part for part in path.split("/") if part not in ("", ".")]
         for number, part in enumerate(parts):
-            node = self.nodes.get(at)
             if node is not None and node.type == "file":
                 raise error(errno.ENOTDIR, path)
-            here = posixpath.join(at, part)
+            here = f"{at}/{part}"
             node = self.nodes.get(here)
             if node is not None and node.type == "link" and (last or number < len(parts) - 1):
-                goal = posixpath.normpath(posixpath.join(at, node.content.decode()))
+                goal = posixpath.normpath(posixpath.join(at or "/", node.content.decode()))
                 here = self.real(goal, depth=depth + 1)
-            at = here
-        return at
+                node = self.nodes.get(here)
+            at = "" if here == "/" else here
+        return at or "/"
 
     def find(self, path: str, *, follow: bool) -> Node | None:
         at = self.real(path, last=follow)

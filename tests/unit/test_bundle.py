@@ -12,24 +12,31 @@ import pytest
 import installers.core.artifacts.depot.client  # noqa: F401
 from installers import bundle
 from installers.bundle import Order, create, wanted_of
-from installers.choice import components
-from installers.core.artifacts.cache import Cache, digest
-from installers.core.artifacts.depot.contents import For
+from installers.choice import choose, components
+from installers.core.artifacts.actions import FetchFromDepot, TakeFromDepot
+from installers.core.artifacts.cache import Cache, digest, verify_all
+from installers.core.artifacts.depot.bring import bring
+from installers.core.artifacts.depot.contents import For, Target
 from installers.core.artifacts.depot.open import Depot, check_files, nothing, open_depot
+from installers.core.artifacts.depot.take import Supply, take
 from installers.core.artifacts.recipes import IMAGE
 from installers.core.component.supply import out_of
 from installers.core.component.values import Platform
 from installers.core.errors import Failure
 from installers.core.facts.artifacts import Built as Record
-from installers.core.facts.artifacts import BuiltFile
+from installers.core.facts.artifacts import BuiltFile, Held, parse_built
+from installers.core.model import Change
 from installers.core.model.events import Event, StepFinished
 from installers.core.resources.artifacts import Built
 from installers.core.resources.packages import Packages
-from installers.core.resources.supplied import Supplied
+from installers.core.resources.supplied import Brought, Supplied
 from installers.install import component_steps
+from installers.opening import opened
 from installers.site import Paths, Site
 from tests.fake import FakeProbe
 from tests.fake.debian12 import debian12
+from tests.fake.webserver import WebServer
+from tests.unit.core.test_resource_cases import GivenFacts
 
 HOST = For("debian", "bookworm", "amd64", "kubernetes", "debian")
 
@@ -85,7 +92,7 @@ def made(warm: Site, output: Path) -> tuple[Depot, list[Event]]:
 def test_what_was_made_supplies_every_step(warm: Site, asked: list[str], tmp_path: Path, name: str) -> None:
     depot, events = made(warm, tmp_path / name)
     check_files(depot, nothing)
-    steps = out_of(depot, component_steps(warm, Platform("bookworm", "amd64")))
+    steps = out_of(depot, component_steps(warm, Platform("bookworm", "amd64")), warm.paths)
     supplied = [step.resource for step in steps if isinstance(step.resource, Supplied)]
     assert supplied
     assert all(one.targets and one.record for one in supplied)
@@ -134,3 +141,35 @@ def test_images_of_registries_are_named_and_refused(tmp_path: Path) -> None:
     assert found.value.id == "OLR-BND-022"
     assert "coredns/coredns:v1.14.6@sha256:" in found.value.what
     assert "kvrocks:2.17.0" in found.value.what
+
+
+@pytest.mark.processes
+def test_all_of_it_comes_from_a_web_server(warm: Site, asked: list[str], tmp_path: Path) -> None:
+    machine, there = FakeProbe(debian12()), tmp_path / "there"
+    ended = create(Order(warm, tmp_path / "olares", tmp_path / "keys"), machine, lambda event: None)
+    paths = Paths(state=str(there), cache=str(there / "cache"))
+    cache = Cache(Path(paths.cache), Path(paths.built))
+    with WebServer(ended.output) as web:
+        asked_for = Site(source="mirror", places=(web.url,), paths=paths)
+        site, depot = opened(asked_for, machine, trust=ended.fingerprint, report=nothing)
+        assert depot is not None
+        steps = out_of(depot, component_steps(choose(site, machine), Platform("bookworm", "amd64")), paths)
+        wanted = [step.resource for step in steps if isinstance(step.resource, Supplied)]
+        for resource in wanted:
+            needs = resource.needs()
+            decision = resource.decide(GivenFacts({fact: fact.load(machine) for fact in needs}, needs))
+            assert isinstance(decision, Change)
+            fetch, taken = decision.actions
+            assert isinstance(fetch, FetchFromDepot)
+            assert isinstance(taken, TakeFromDepot)
+            files = [Target(*row) for row in fetch.files]
+            bring(Path(fetch.folder), files, fetch.places, cache=cache, report=nothing)
+            supplies = tuple(
+                Supply(f"{taken.folder}/{path}", entry, sha256, size) for path, entry, sha256, size in taken.files
+            )
+            take(taken.name, supplies, parse_built(taken.record), cache=cache, report=nothing)
+    assert wanted
+    for record in (resource.record for resource in wanted):
+        assert record
+        assert verify_all(cache.files(record)) is Held.GOOD
+    assert any(isinstance(step.resource, Brought) for step in steps)

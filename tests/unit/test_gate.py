@@ -75,6 +75,14 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Everything below that can hold a function's definition: no expressions, which are most of a tree."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
+            yield child
+            yield from statements(child)
+
+
 def test_no_file_is_too_long() -> None:
     long = {
         relative(path): count for path in (*SOURCES, *TESTS) if (count := path.read_text().count("\n")) > FILE_LINES
@@ -84,9 +92,9 @@ def test_no_file_is_too_long() -> None:
 
 def test_no_function_is_too_long() -> None:
     long = {
-        f"{name}:{node.lineno} {node.name}": lines
-        for name, tree in trees((*SOURCES, *TESTS))
-        for node in ast.walk(tree)
+        f"{relative(path)}:{node.lineno} {node.name}": lines
+        for path in (*SOURCES, *TESTS)
+        for node in statements(tree_of(path) if path in SOURCES else ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (lines := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_LINES
     }

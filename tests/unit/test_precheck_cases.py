@@ -31,7 +31,7 @@ def test_check(id: str, name: str) -> None:
         id,
         name,
         required={"about", "facts", "status", "detail"},
-        optional={"site", "severity", "problem", "advice"},
+        optional={"site", "severity", "problem", "advice", "concerns"},
     )
     check = next(check for check in checks(_site(case.get("site", {}))) if check.id == id)
     answers: dict[Any, Any] = {}
@@ -48,13 +48,14 @@ def test_check(id: str, name: str) -> None:
     assert (result.id, result.title, result.status) == (id, check.title, case["status"])
     assert (result.detail, result.problem) == (case["detail"], case.get("problem", ""))
     assert result.severity == case.get("severity", "error" if result.status == "failed" else check.severity)
+    assert result.concerns == case.get("concerns", True)
     assert bool(result.advice) == (result.status == "failed")
     if "advice" in case:
         assert result.advice == case["advice"]
 
 
 def _site(row: dict[str, Any]) -> Site:
-    wrong = set(row) - {"edition", "kube", "node", "network", "proxy", "registries"}
+    wrong = set(row) - {"edition", "k3s", "kube", "source", "node", "network", "proxy", "registries"}
     assert not wrong, f"unknown: {sorted(wrong)}"
     return msgspec.convert({"edition": "debian", "kube": "kubernetes"} | row, Site)
 
@@ -73,7 +74,7 @@ def test_every_check_and_every_problem_has_a_case() -> None:
     assert problems == own
 
 
-KEYS = ("about", "facts", "status", "detail", "site", "severity", "problem", "advice")
+KEYS = ("about", "facts", "status", "detail", "site", "severity", "problem", "advice", "concerns")
 
 
 def test_ids_and_titles_are_each_used_once() -> None:

@@ -265,9 +265,10 @@ def test_the_numbers_are_those_of_the_components() -> None:
 
 
 def test_with_a_bundle_nobody_asks_for_package_sources() -> None:
-    usual, bundled = (
-        {check.id for check in checks(Site(source=source, edition="debian", kube="kubernetes"))}
-        for source in ("debian", "bundle")
+    usual, bundled, on_web = (
+        {check.id for check in checks(Site(edition="debian", kube="kubernetes", source=source, publisher=publisher))}
+        for source, publisher in (("debian", ""), ("bundle", ""), ("mirror", "sha256:" + "0" * 64))
     )
+    assert on_web == bundled
     assert usual - bundled == {"package-sources", "proxmox-sources"}
     assert bundled < usual

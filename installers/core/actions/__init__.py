@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from installers.core.actions import (
     allowances,
+    aside,
     certificates,
     command,
     files,
@@ -26,6 +27,7 @@ from installers.core.actions.base import BaseAction
 
 _MODULES = (
     allowances,
+    aside,
     certificates,
     command,
     files,

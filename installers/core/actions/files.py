@@ -15,14 +15,12 @@ from installers.core.facts.files import (
     filled_digest,
     ids_of,
     missing_parents,
-    sha256,
     split_block,
     with_block,
     without_block,
 )
 from installers.core.host.files import temporary_name
 from installers.core.model import DONE, Action, Host, Irreversible, Left, Outcome, Probe
-from installers.site import Paths
 
 FINAL = Irreversible("taking something back is not itself taken back")
 
@@ -62,7 +60,7 @@ def _remove_empty(host: Host, directories: tuple[str, ...]) -> None:
         host.remove(directory)
 
 
-def _make_store(host: Host, directory: str) -> None:
+def make_store(host: Host, directory: str) -> None:
     """A root-only directory of our own state, which no undo takes away."""
     for parent in reversed(missing_parents(host, directory)):
         host.mkdir(parent)
@@ -70,12 +68,22 @@ def _make_store(host: Host, directory: str) -> None:
         host.mkdir(directory, mode=0o700)
 
 
+PIECE = 1 << 20
+"""Bytes read at a time of a file of any size: a K3s image archive is larger than what a small board has free."""
+
+
+def copy(host: Host, source: str, path: str, *, mode: int, uid: int = 0, gid: int = 0) -> None:
+    """Replace a file by what another holds."""
+    with host.open(source) as file:
+        host.write(path, iter(lambda: file.read(PIECE), b""), mode=mode, uid=uid, gid=gid)
+
+
 def keep_before(host: Host, before: BeforeImage, path: str) -> None:
     """Fill the root-only store with a file about to be overwritten."""
     if not before.store or host.stat(before.store) is not None:
         return
-    _make_store(host, before.store.rpartition("/")[0])
-    host.write(before.store, host.read(path), mode=0o600)
+    make_store(host, before.store.rpartition("/")[0])
+    copy(host, path, before.store, mode=0o600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +149,35 @@ class PutSymlink(BaseAction):
 
 
 @dataclass(frozen=True, slots=True)
+class DropFile(BaseAction):
+    """Remove a file or link that is no longer wanted, and keep it for the way back."""
+
+    kind: ClassVar[str] = "drop-file"
+
+    path: str
+
+    @property
+    def target(self) -> str:
+        return self.path
+
+    def describe(self) -> str:
+        return f"remove {self.path}"
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return RestorePath(self.path, "", before_image(probe, self.path))
+
+    def execute(self, host: Host) -> Outcome:
+        keep_before(host, before_image(host, self.path), self.path)
+        host.remove(self.path)
+        return DONE
+
+
+@dataclass(frozen=True, slots=True)
 class RestorePath(BaseAction):
-    """Put back what lay at a path before. ``left``: sha256 of what we left there, or ``link:`` and its goal."""
+    """Put back what lay at a path before.
+
+    ``left``: sha256 of what we left there, or ``link:`` and its goal; "" where we left nothing.
+    """
 
     kind: ClassVar[str] = "restore-path"
 
@@ -190,8 +225,11 @@ class RestorePath(BaseAction):
             return DONE
         if before.content is None and host.stat(before.store) is None:
             return Left(self.path, f"its former content is missing from {before.store}")
-        content = host.read(before.store) if before.content is None else before.content.encode()
-        host.write(self.path, content, mode=before.mode, uid=before.uid, gid=before.gid)
+        if before.content is None:
+            copy(host, before.store, self.path, mode=before.mode, uid=before.uid, gid=before.gid)
+        else:
+            content = before.content.encode()
+            host.write(self.path, content, mode=before.mode, uid=before.uid, gid=before.gid)
         return DONE
 
     def recover(self, host: Host) -> None:
@@ -202,6 +240,42 @@ def _mark(present: PathState | None) -> str:
     if present is None:
         return ""
     return f"link:{present.link}" if present.type == "link" else present.digest or present.type
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreFileOf(BaseAction):
+    """What puts back a file that a unit or service reads has in common; a kind of its own says how it is taken up."""
+
+    unit: str
+    path: str
+    left: str
+    before: BeforeImage
+
+    @property
+    def target(self) -> str:
+        return self.path
+
+    def describe(self) -> str:
+        return RestorePath(self.path, self.left, self.before).describe()
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return FINAL
+
+    def past(self, older: Action) -> Action | None:
+        return replace(self, before=older.before) if isinstance(older, type(self)) else None
+
+    def execute(self, host: Host) -> Outcome:
+        outcome = RestorePath(self.path, self.left, self.before).execute(host)
+        if not isinstance(outcome, Left):
+            self.take_up(host)
+        return outcome
+
+    def take_up(self, host: Host) -> None:
+        """Have it read what is there now."""
+        raise NotImplementedError
+
+    def recover(self, host: Host) -> None:
+        clear_half_written(host, self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,78 +472,14 @@ class RestoreAttributes(BaseAction):
         return DONE
 
 
-@dataclass(frozen=True, slots=True)
-class MoveAside(BaseAction):
-    """Take something out of the way, into the root-only store, whatever it is."""
-
-    kind: ClassVar[str] = "move-aside"
-
-    path: str
-
-    @property
-    def target(self) -> str:
-        return self.path
-
-    def describe(self) -> str:
-        return f"move {self.path} aside"
-
-    def _place(self, probe: Probe) -> str:
-        """Named by path and inode: inverse and execute see the same, a later thing there another."""
-        stat = probe.stat(self.path)
-        inode = f"{stat.device:x}-{stat.inode:x}" if stat else "none"
-        name = sha256(self.path.encode())[:16]
-        return f"{Paths.from_environment().before}/aside/{name}-{inode}"
-
-    def inverse(self, probe: Probe) -> Action | Irreversible:
-        return MoveBack(self.path, self._place(probe))
-
-    def execute(self, host: Host) -> Outcome:
-        if host.stat(self.path) is None:
-            return DONE
-        place = self._place(host)
-        _make_store(host, place.rpartition("/")[0])
-        host.move(self.path, place)
-        return DONE
-
-
-@dataclass(frozen=True, slots=True)
-class MoveBack(BaseAction):
-    """Put back what was moved aside."""
-
-    kind: ClassVar[str] = "move-back"
-
-    path: str
-    place: str
-
-    @property
-    def target(self) -> str:
-        return self.path
-
-    def describe(self) -> str:
-        return f"put {self.path} back"
-
-    def inverse(self, probe: Probe) -> Action | Irreversible:
-        return FINAL
-
-    def execute(self, host: Host) -> Outcome:
-        if host.stat(self.place) is None:
-            return DONE
-        if host.stat(self.path) is not None:
-            return Left(self.place, f"something else is at {self.path} now")
-        make_parents(host, self.path)
-        host.move(self.place, self.path)
-        return DONE
-
-
 ACTIONS: tuple[type[BaseAction], ...] = (
     PutFile,
     PutSymlink,
+    DropFile,
     RestorePath,
     PutBlock,
     RemoveBlock,
     MakeDirectory,
     RemoveDirectory,
     RestoreAttributes,
-    MoveAside,
-    MoveBack,
 )

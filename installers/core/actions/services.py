@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from installers.core.actions.base import BaseAction
-from installers.core.actions.files import FINAL, PutFile, RestorePath, clear_half_written
-from installers.core.facts.files import BeforeImage, before_image, sha256
+from installers.core.actions.files import PutFile, RestoreFileOf, clear_half_written
+from installers.core.facts.files import before_image, sha256
 from installers.core.facts.protection import service_runs
-from installers.core.model import DONE, Action, Host, Irreversible, Left, Outcome, Probe
+from installers.core.model import DONE, Action, Host, Irreversible, Outcome, Probe
 
 SECONDS = 60.0
 
@@ -52,37 +52,16 @@ class PutServiceFile(BaseAction):
 
 
 @dataclass(frozen=True, slots=True)
-class RestoreServiceFile(BaseAction):
+class RestoreServiceFile(RestoreFileOf):
     """Put back what lay there before, and have the service read that if it runs."""
 
     kind: ClassVar[str] = "restore-service-file"
 
-    unit: str
-    path: str
-    left: str
-    before: BeforeImage
-
-    @property
-    def target(self) -> str:
-        return self.path
-
     def describe(self) -> str:
-        return f"{RestorePath(self.path, self.left, self.before).describe()} and have {self.unit} read it"
+        return f"{RestoreFileOf.describe(self)} and have {self.unit} read it"
 
-    def inverse(self, probe: Probe) -> Action | Irreversible:
-        return FINAL
-
-    def past(self, older: Action) -> Action | None:
-        return replace(self, before=older.before) if isinstance(older, RestoreServiceFile) else None
-
-    def execute(self, host: Host) -> Outcome:
-        outcome = RestorePath(self.path, self.left, self.before).execute(host)
-        if not isinstance(outcome, Left):
-            _reload(host, self.unit)
-        return outcome
-
-    def recover(self, host: Host) -> None:
-        clear_half_written(host, self.path)
+    def take_up(self, host: Host) -> None:
+        _reload(host, self.unit)
 
 
 ACTIONS: tuple[type[BaseAction], ...] = (PutServiceFile, RestoreServiceFile)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from installers.core.actions.base import BaseAction
-from installers.core.actions.files import FINAL, PutFile, RestorePath, clear_half_written
+from installers.core.actions.files import FINAL, PutFile, RestoreFileOf, clear_half_written
 from installers.core.errors import Failure
-from installers.core.facts.files import BeforeImage, before_image, filled_digest
+from installers.core.facts.files import before_image, filled_digest
 from installers.core.facts.units import UnitState, cgroup_processes, unit_state
-from installers.core.model import DONE, Action, Host, Irreversible, Left, Outcome, Probe, Unknown
+from installers.core.model import DONE, Action, Host, Irreversible, Outcome, Probe, Unknown
 
 UNITS = "/etc/systemd/system"
 LOG_LINES = 20
@@ -281,41 +281,16 @@ class PutUnitFile(BaseAction):
 
 
 @dataclass(frozen=True, slots=True)
-class RestoreUnitFile(BaseAction):
+class RestoreUnitFile(RestoreFileOf):
     """Put back a unit's file as it was, have systemd read it, and a unit that runs take it up."""
 
     kind: ClassVar[str] = "restore-unit-file"
     lane: ClassVar[str] = "systemd"
 
-    unit: str
-    path: str
-    left: str
-    before: BeforeImage
-
-    @property
-    def target(self) -> str:
-        return self.path
-
-    def describe(self) -> str:
-        return RestorePath(self.path, self.left, self.before).describe()
-
-    def inverse(self, probe: Probe) -> Action | Irreversible:
-        return FINAL
-
-    def past(self, older: Action) -> Action | None:
-        return replace(self, before=older.before) if isinstance(older, RestoreUnitFile) else None
-
-    def execute(self, host: Host) -> Outcome:
-        outcome = RestorePath(self.path, self.left, self.before).execute(host)
-        if isinstance(outcome, Left):
-            return outcome
+    def take_up(self, host: Host) -> None:
         _reload(host)
         if _state(host, self.unit).running:
             host.run(("systemctl", "try-restart", self.unit), timeout=120, ok=(0, 1, 5))
-        return outcome
-
-    def recover(self, host: Host) -> None:
-        clear_half_written(host, self.path)
 
 
 ACTIONS: tuple[type[BaseAction], ...] = (

@@ -18,6 +18,8 @@ from installers.core.artifacts import apt
 from installers.core.artifacts.build import Workshop
 from installers.core.artifacts.buildah import hidden_cache
 from installers.core.artifacts.cache import Cache
+from installers.core.artifacts.depot.bring import bring
+from installers.core.artifacts.depot.contents import Target
 from installers.core.artifacts.depot.take import Supply, take
 from installers.core.artifacts.index import architecture, index, pinned
 from installers.core.artifacts.recipes import ROOT, made_of, plan
@@ -32,20 +34,23 @@ from installers.site import Paths
 
 
 def main() -> int:
-    """``fetch NAME SHA256``, ``take NAME JSON``, ``build RECIPE KEY``; ``FAILED`` with a failure as its last line."""
+    """``fetch NAME SHA256``, ``bring NAME JSON``, ``take NAME JSON``, ``build RECIPE KEY``.
+
+    ``FAILED`` with a failure as its last line.
+    """
     parser = argparse.ArgumentParser(prog="olares-artifacts")
-    parser.add_argument("verb", choices=("fetch", "take", "build"))
+    parser.add_argument("verb", choices=("fetch", "bring", "take", "build"))
     parser.add_argument("name")
     parser.add_argument("expected", help="sha256 of the file, the recipe's key, or what to take, as planned")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--state", type=Path, required=True)
-    parser.add_argument("--place", action="append", default=[], help="base address of a mirror (repeatable)")
+    parser.add_argument("--place", action="append", default=[], help="base address of a mirror or a depot (repeatable)")
     parser.add_argument("--recipes", type=Path, default=ROOT)
     options = parser.parse_args()
     # PID 1 of a namespace is sent no signal it has no handler for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        {"fetch": _fetch, "take": _take, "build": _build}[options.verb](options)
+        {"fetch": _fetch, "bring": _bring, "take": _take, "build": _build}[options.verb](options)
     except Failure as failure:
         sys.stdout.write(failure_line(failure) + "\n")
         return FAILED
@@ -65,6 +70,13 @@ def _fetch(options: argparse.Namespace) -> None:
         fetched_release(pin, places=options.place, cache=cache, report=Lines())
     else:
         fetched(pin, cache=cache, report=Lines())
+
+
+def _bring(options: argparse.Namespace) -> None:
+    work = json.loads(options.expected)
+    targets = [Target(*row) for row in work["files"]]
+    cache = Cache(options.cache, options.state / "built")
+    bring(Path(work["folder"]), targets, tuple(options.place), cache=cache, report=Lines())
 
 
 def _take(options: argparse.Namespace) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from installers.core.actions.base import BaseAction
-from installers.core.actions.files import RestorePath, keep_before, make_parents
-from installers.core.artifacts.lay import member
+from installers.core.actions.files import PIECE, RestorePath, clear_half_written, keep_before, make_parents
+from installers.core.artifacts.lay import Archive
 from installers.core.artifacts.report import FAILED, Listener
 from installers.core.errors import Failure
-from installers.core.facts.files import before_image, sha256
+from installers.core.facts.files import before_image
 from installers.core.model import DONE, Action, Host, Irreversible, Outcome, Output, Probe
 
 FETCH_TIMEOUT = 2 * 3600.0
@@ -23,7 +26,13 @@ BUILD_TIMEOUT = 3 * 3600.0
 
 # Namespaces of its own: when the worker ends, all it started ends and all it mounted is gone.
 _APART = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc")
+# What an archive says that was cut off, changed, or is none.
+_DAMAGED = (KeyError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile)
+
 _WORKER = ("-P", "-m", "installers.core.artifacts")
+
+_ROWS = 200
+"""Files named to one worker: Linux takes 128 KiB in one argument."""
 
 
 class RunProgram(Protocol):
@@ -100,6 +109,40 @@ class FetchArtifact(BaseAction):
 
 
 @dataclass(frozen=True, slots=True)
+class FetchFromDepot(BaseAction):
+    """Fetch files of a signed depot from web servers into what is kept of it here. Goes on where it stopped.
+
+    ``files``: each as (path in the depot and below ``folder``, sha256, size), as the signatures have it.
+    """
+
+    kind: ClassVar[str] = "fetch-from-depot"
+
+    name: str
+    folder: str
+    files: tuple[tuple[str, str, int], ...]
+    places: tuple[str, ...]
+    cache: str
+    state: str
+
+    @property
+    def target(self) -> str:
+        return f"{self.folder}/{self.files[0][0]}"
+
+    def describe(self) -> str:
+        return f"fetch {self.name} from the bundle's web server"
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return KeepCache(self.target)
+
+    def execute(self, host: Host) -> Outcome:
+        where = (f"--cache={self.cache}", f"--state={self.state}", *(f"--place={place}" for place in self.places))
+        for first in range(0, len(self.files), _ROWS):
+            wanted = json.dumps({"folder": self.folder, "files": self.files[first : first + _ROWS]})
+            _work(host, "bring", self.name, wanted, *where, timeout=FETCH_TIMEOUT)
+        return DONE
+
+
+@dataclass(frozen=True, slots=True)
 class TakeFromDepot(BaseAction):
     """Take files out of a signed depot into the cache, in place of fetching or building them.
 
@@ -168,7 +211,7 @@ class BuildRecipe(BaseAction):
 class InstallBinary(BaseAction):
     """Install a program from a file of the cache. ``member``: its path in a package there, "" for the file itself.
 
-    ``sha256``: of the program; it is compared before a byte is written.
+    ``sha256``: of the program; it is compared before the program has its name.
     """
 
     kind: ClassVar[str] = "install-binary"
@@ -190,17 +233,40 @@ class InstallBinary(BaseAction):
         return RestorePath(self.path, self.sha256, before_image(probe, self.path))
 
     def execute(self, host: Host) -> Outcome:
-        content = host.read(self.source)
-        try:
-            content = member(content, self.member, sha256=self.sha256) if self.member else content
-        except (ValueError, KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
-            raise Failure("OLR-ART-009", path=self.source) from error
-        if sha256(content) != self.sha256:
-            raise Failure("OLR-ART-009", path=self.source)
         keep_before(host, before_image(host, self.path), self.path)
         make_parents(host, self.path)
-        host.write(self.path, content, mode=self.mode)
+        host.write(self.path, self._pieces(host), mode=self.mode)
         return DONE
 
+    def _pieces(self, host: Host) -> Iterator[bytes]:
+        """The program; for another one a failure in place of the end, before the write has given it its name."""
+        digest = hashlib.sha256()
+        try:
+            for piece in self._unpacked(host):
+                digest.update(piece)
+                yield piece
+        except _DAMAGED as error:
+            raise Failure("OLR-ART-009", path=self.source) from error
+        if digest.hexdigest() != self.sha256:
+            raise Failure("OLR-ART-009", path=self.source)
 
-ACTIONS: tuple[type[BaseAction], ...] = (FetchArtifact, TakeFromDepot, BuildRecipe, KeepCache, InstallBinary)
+    def _unpacked(self, host: Host) -> Iterator[bytes]:
+        with host.open(self.source) as file:
+            if not self.member:
+                yield from iter(lambda: file.read(PIECE), b"")
+                return
+            with Archive(file) as archive, archive.open(self.member) as content:
+                yield from iter(lambda: content.read(PIECE), b"")
+
+    def recover(self, host: Host) -> None:
+        clear_half_written(host, self.path)
+
+
+ACTIONS: tuple[type[BaseAction], ...] = (
+    FetchArtifact,
+    FetchFromDepot,
+    TakeFromDepot,
+    BuildRecipe,
+    KeepCache,
+    InstallBinary,
+)

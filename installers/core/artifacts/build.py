@@ -15,14 +15,14 @@ from typing import IO, Any
 
 from installers.core.artifacts.apt import Mirror, lists
 from installers.core.artifacts.buildah import Bind, Buildah, Run, storage_driver, unmount_below
-from installers.core.artifacts.cache import Cache, digest, slug, verify_all
+from installers.core.artifacts.cache import Cache, digest, slug
 from installers.core.artifacts.disk import remove
 from installers.core.artifacts.lay import lay
 from installers.core.artifacts.recipes import BASE, IMAGE, ROOT, Planned, Recipe
 from installers.core.artifacts.registries import fetched
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
-from installers.core.facts.artifacts import Built, BuiltFile, Held
+from installers.core.facts.artifacts import Built, BuiltFile
 from installers.core.host.runner import run_process
 from installers.core.model import Output
 
@@ -62,13 +62,9 @@ class Workshop:
         name = f"{slug(planned.name)}-{planned.key[:16]}"
         with self.cache.lock(name, report) as told:
             record = self.cache.recorded(planned.name, planned.key)
-            state = verify_all(self.cache.files(record)) if record else Held.ABSENT
-            if record and state is Held.GOOD:
-                return record
             place = self.cache.root / self.cache.folder(planned.name, planned.key)
-            if state is Held.DIFFERS:
-                where = self.cache.aside(place)
-                told(0, 0, "steps", f"{planned.name} was not what was built; kept aside as {where}, made again")
+            if record and self.cache.sound(place, self.cache.files(record), told, name=planned.name):
+                return record
             remove(place)
             made = {one.name: self._folder(self.make(one, told)) for one in planned.uses}
             artifacts = {pin.name: fetched(pin, cache=self.cache, report=told) for pin in planned.pins}

@@ -97,12 +97,12 @@ class Cache:
         path.rename(target)
         return target
 
-    def sound(self, record: Record, report: Report, *, name: str) -> bool:
-        """Whether the entry is what its record says. Another one is moved aside, and that is told."""
-        state = verify(record)
+    def sound(self, entry: Path, records: tuple[Record, ...], report: Report, *, name: str) -> bool:
+        """Whether an entry's files are what their records say. Another one is moved aside whole, and that is told."""
+        state = verify_all(records)
         if state is Held.DIFFERS:
-            where = self.aside(record.path)
-            report(0, 0, "bytes", f"{name} was not what the index says; kept aside as {where}, fetched again")
+            where = self.aside(entry)
+            report(0, 0, "bytes", f"{name} was not what is recorded of it; kept aside as {where}, made anew")
         return state is Held.GOOD
 
     def temporary(self, name: str) -> Path:

@@ -6,6 +6,7 @@ import platform
 from enum import StrEnum
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import msgspec
 
@@ -77,7 +78,8 @@ def parse_index(text: str) -> Index:
     """An index from YAML; unknown keys and wrong types are refused by ``msgspec.ValidationError``."""
     import yaml
 
-    return msgspec.convert(yaml.safe_load(text), Index, strict=True)
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return msgspec.convert(yaml.load(text, Loader=loader), Index, strict=True)  # noqa: S506 (a safe loader)
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import stat
 import tarfile
@@ -25,11 +24,13 @@ class Entry:
 
 
 class Archive:
-    """A wheel (zip) or an npm package (tar.gz), read only."""
+    """A wheel (zip) or an npm package (tar.gz), read only, a piece at a time."""
 
-    def __init__(self, path: Path) -> None:
-        self._zip = zipfile.ZipFile(path) if zipfile.is_zipfile(path) else None
-        self._tar = None if self._zip else tarfile.open(path)  # noqa: SIM115 - closed in __exit__
+    def __init__(self, file: IO[bytes]) -> None:
+        self._zip = zipfile.ZipFile(file) if zipfile.is_zipfile(file) else None
+        if self._zip is None:
+            file.seek(0)
+        self._tar = None if self._zip else tarfile.open(fileobj=file)  # noqa: SIM115 - closed in __exit__
 
     def __enter__(self) -> Archive:
         return self
@@ -53,7 +54,10 @@ class Archive:
         """A file's content; ``KeyError`` when there is none."""
         if self._zip:
             return self._zip.open(path)
-        found = self._tar.extractfile(path) if self._tar else None
+        # Archives made from inside a folder write ./NAME, which the ledger and the index call NAME.
+        rows = (row for row in self._tar or () if row.name.removeprefix("./") == path)
+        row = next(rows, None)
+        found = self._tar.extractfile(row) if self._tar and row else None
         if found is None:
             raise KeyError(path)
         return found
@@ -85,7 +89,7 @@ def _from_artifact(row: FromArtifact, stage: Path, path: Path) -> None:
     if not row.member:
         _copy(path, place, mode=row.mode)
         return
-    with Archive(path) as archive:
+    with path.open("rb") as file, Archive(file) as archive:
         if row.member == "*":
             entries = [(e, e.path) for e in archive.entries() if not e.path.split("/")[0].endswith(".data")]
         elif row.member.endswith("/"):
@@ -127,24 +131,3 @@ def _below(place: Path, name: str) -> Path:
     if not parts or ".." in parts or name.startswith("/"):
         raise KeyError(name)
     return place.joinpath(*parts)
-
-
-def member(archive: bytes, path: str, *, sha256: str) -> bytes:
-    """A file of a wheel or npm package held in memory, when it is the one the index names: else ``ValueError``."""
-    import io
-
-    data = io.BytesIO(archive)
-    if zipfile.is_zipfile(data):
-        content = zipfile.ZipFile(data).read(path)
-    else:
-        data.seek(0)
-        with tarfile.open(fileobj=data) as tar:
-            # Archives made from inside a folder write ./NAME, which the ledger and the index call NAME.
-            row = next((row for row in tar if row.name.removeprefix("./") == path), None)
-            if row is None:
-                raise KeyError(path)
-            found = tar.extractfile(row)
-            content = found.read() if found else b""
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise ValueError(path)
-    return content

@@ -28,7 +28,7 @@ def fetched(pin: Pinned, *, cache: Cache, report: Report) -> Path:
     """An artifact in the cache, fetched when it is not there or not what the index says."""
     record = Record(cache.root / pin.entry, pin.file.sha256, pin.file.size)
     with cache.lock(pin.entry.replace("/", "-"), report) as told:
-        if cache.sound(record, told, name=pin.name):
+        if cache.sound(record.path, (record,), told, name=pin.name):
             return record.path
         cache.reserve(2 * pin.file.size + MARGIN, where=cache.root)
         if pin.registry is Registry.NPM:

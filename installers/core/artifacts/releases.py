@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from hashlib import file_digest
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
+from installers.core.actions.files import PIECE
 from installers.core.artifacts.cache import MARGIN, Cache, Record
 from installers.core.artifacts.fetch import BROKEN, HttpLine, Wanted, fetch
 from installers.core.artifacts.fetch.line import length
@@ -55,7 +57,7 @@ def fetched_release(pin: Pinned, *, places: Iterable[str], cache: Cache, report:
     path = cache.root / pin.entry
     record = Record(path, pin.file.sha256, 0)
     with cache.lock(pin.entry.replace("/", "-"), report) as told:
-        if not cache.sound(record, told, name=pin.name):
+        if not cache.sound(record.path, (record,), told, name=pin.name):
             _fetch(pin, urls_of(pin, places), cache, told)
         note_members(pin.name, pin.file.sha256, path, cache)
         return path
@@ -142,7 +144,9 @@ def members(path: Path) -> tuple[BuiltFile, ...]:
         for member in archive:
             content = archive.extractfile(member) if member.isreg() else None
             if content is not None:
+                digest = sha256()
                 with content:
-                    digest = file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
-                found.append(BuiltFile(member.name.removeprefix("./"), digest, member.size))
+                    for piece in iter(partial(content.read, PIECE), b""):
+                        digest.update(piece)
+                found.append(BuiltFile(member.name.removeprefix("./"), digest.hexdigest(), member.size))
     return tuple(found)

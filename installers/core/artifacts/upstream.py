@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import cache
 from hashlib import sha256
 from importlib import resources
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import quote, urljoin
 
 import msgspec
@@ -75,7 +75,8 @@ def parse_upstream(text: str) -> Upstream:
     """The data file; unknown keys and wrong types are refused by ``msgspec.ValidationError``."""
     import yaml
 
-    return msgspec.convert(yaml.safe_load(text), Upstream, strict=True)
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return msgspec.convert(yaml.load(text, Loader=loader), Upstream, strict=True)  # noqa: S506 (a safe loader)
 
 
 @cache

@@ -54,9 +54,10 @@ class Edition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: recipes of images we assemble (``image/recipe.yaml``). builds: the same for programs built
     from source. provides: what a Debian package brings. releases: files of upstream releases.
     references: images a registry serves, by the name the manifests know them by. health: what must be
-    rolled out in this edition alone. requires: what it comes after in this edition, besides the component's
-    own. engines: what it is made of with an engine that differs; nothing of the rest then counts. version_of:
-    the package whose version is the component's where it is installed; ``version`` names those that will do.
+    rolled out in this edition alone. version_of: the package whose version is the component's where it is
+    installed; ``version`` names those that will do. requires: what it comes after in this edition, besides
+    the component's own. engines: what it is made of with an engine that differs; nothing of the rest then
+    counts.
     """
 
     version: str

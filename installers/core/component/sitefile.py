@@ -117,8 +117,8 @@ _PIN = re.compile(r"[0-9a-f]{64}")
 KEYS: Mapping[str, Key | Mapping[str, Key]] = {
     "source": Key(
         "text",
-        "Where the bits come from: upstream, mirror:ADDRESS[,ADDRESS], bundle:PATH, debian. "
-        "Default: upstream; in machines debian.",
+        "Where the bits come from: upstream, mirror:ADDRESS[,ADDRESS] (of upstream's files or of a bundle), "
+        "bundle:PATH, debian. Default: upstream; in machines debian.",
         _is_source,
     ),
     "kube": Key("text", "The Kubernetes engine. Default: k3s, from the source debian kubernetes.", choices=KUBES),

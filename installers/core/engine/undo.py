@@ -102,13 +102,14 @@ def _past_repairs(rows: Sequence[Row], context: Context) -> list[Row]:
     """
     decode, encode = context.codec.decode, context.codec.encode
     kept: dict[int, Row] = {}
-    began: dict[tuple[str, str, str], int] = {}
+    began: dict[tuple[str, str], int] = {}
     for row in sorted(rows, key=lambda row: row.order):
         kept[row.seq] = row
         if row.inverse is None:
             continue
         inverse = decode(row.inverse)
-        name = (row.key, inverse.kind, inverse.target)
+        # Not by key: what one resource put another may have taken away, and the first put again.
+        name = (inverse.kind, inverse.target)
         first = kept.get(began.get(name, -1))
         combined = inverse.past(decode(first.inverse)) if first and first.inverse else None
         if first is None or combined is None:

@@ -83,6 +83,35 @@ class TextAt:
             return Unknown(f"{self.path} is not UTF-8 text")
 
 
+SEAL = "# Written by olares-cli; changes made here are undone by the next install."
+
+
+def sealed(text: str) -> str:
+    """A text below a line by which it is known for ours later on, and for as we wrote it."""
+    return f"{SEAL} {sha256(text.encode())[:16]}\n{text}"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedFiles:
+    """Files called ``name``, each in a directory of its own below ``folder``, that we wrote: path, and whether it
+    is still as we wrote it."""
+
+    folder: str
+    name: str
+
+    def load(self, probe: Probe) -> tuple[tuple[str, bool], ...] | Unknown:
+        found = []
+        for entry in probe.listdir(self.folder):
+            path = f"{self.folder}/{entry}/{self.name}"
+            stat = probe.stat(path)
+            if stat is None or not stat.is_file or stat.size > LARGEST_TEXT:
+                continue
+            text = probe.read(path).decode(errors="replace")
+            if text.startswith(SEAL):
+                found.append((path, sealed(text.partition("\n")[2]) == text))
+        return tuple(found)
+
+
 @dataclass(frozen=True, slots=True)
 class DirectoryEmpty:
     """Whether a directory is absent or has no entries."""

@@ -6,10 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from installers.core.facts.fresh import NODES, fresh
 from installers.core.facts.objects import Silence, identity, identity_of
-from installers.core.model import ClusterAbsent, Kind, Object, Probe, Ref, Unknown
+from installers.core.model import ClusterAbsent, Object, Probe, Ref, Unknown
 
-NODES = Kind("v1", "Node", "nodes", namespaced=False)
+STALE = "what the API says is from before this system started"
+REPORTED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Pod", "Node"})
+"""Kinds whose status rests on what a kubelet last reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,13 @@ class FilesPresent:
 
 @dataclass(frozen=True, slots=True)
 class NodeReady:
-    """Whether a node is in the cluster and Ready."""
+    """Whether a node is in the cluster and Ready, by what was reported since this system started."""
 
     name: str
 
     def load(self, probe: Probe) -> bool | Unknown:
         found = find(probe, Ref(NODES, self.name))
-        return found is not None and parse_readiness(found).done
+        return found is not None and parse_readiness(found).done and fresh(probe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,9 @@ class Readiness:
         found = find(probe, self.ref)
         if found is None:
             return Ready(False, Silence(self.ref.kind).load(probe) or "there is no such object")
-        return parse_readiness(found)
+        ready = parse_readiness(found)
+        stale = ready.done and found["kind"] in REPORTED and not fresh(probe)
+        return Ready(False, STALE) if stale else ready
 
 
 def find(probe: Probe, ref: Ref) -> Object | None:

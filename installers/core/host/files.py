@@ -12,7 +12,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -54,14 +54,14 @@ def _staged(path: str) -> Iterator[str]:
     sync_directory(os.path.dirname(path))
 
 
-def write(path: str, content: bytes, *, mode: int, uid: int, gid: int) -> None:
+def write(path: str, content: bytes | Iterable[bytes], *, mode: int, uid: int, gid: int) -> None:
     """Replace a file; owner and mode are right before it appears under its name."""
     with _staged(path) as temporary:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "wb") as file:
             os.fchown(descriptor, uid, gid)
             os.fchmod(descriptor, mode)
-            file.write(content)
+            file.writelines((content,) if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(descriptor)
 

@@ -7,9 +7,9 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from installers.core.host import files, queries, secrets
 from installers.core.host.kubeconfig import ADMIN
@@ -119,7 +119,12 @@ class LocalHost(LocalProbe):
         self._emit_progress = emit_progress
         self._cluster = cluster
 
-    def write(self, path: str, content: bytes, *, mode: int = 0o644, uid: int = 0, gid: int = 0) -> None:
+    def open(self, path: str) -> IO[bytes]:
+        return Path(self._at(path)).open("rb")
+
+    def write(
+        self, path: str, content: bytes | Iterable[bytes], *, mode: int = 0o644, uid: int = 0, gid: int = 0
+    ) -> None:
         files.write(self._at(path), content, mode=mode, uid=uid, gid=gid)
 
     def mkdir(self, path: str, *, mode: int = 0o755, uid: int = 0, gid: int = 0) -> None:

@@ -7,9 +7,9 @@ not of anyone's discipline.
 from __future__ import annotations
 
 import stat as _stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 Object = Mapping[str, Any]
 """A Kubernetes object as plain JSON data."""
@@ -119,8 +119,16 @@ class Probe(Protocol):
 class Host(Probe, Protocol):
     """A probe that can act. Only actions are handed one."""
 
-    def write(self, path: str, content: bytes, *, mode: int = 0o644, uid: int = 0, gid: int = 0) -> None:
-        """Replace a file as one step: temporary name, fsync, rename, fsync of the directory."""
+    def open(self, path: str) -> IO[bytes]:
+        """A file's content, to be read in pieces: for what may be larger than memory."""
+
+    def write(
+        self, path: str, content: bytes | Iterable[bytes], *, mode: int = 0o644, uid: int = 0, gid: int = 0
+    ) -> None:
+        """Replace a file as one step: temporary name, fsync, rename, fsync of the directory.
+
+        ``content`` in pieces is written as it comes; an error of the one who gives them leaves all as it was.
+        """
 
     def mkdir(self, path: str, *, mode: int = 0o755, uid: int = 0, gid: int = 0) -> None: ...
     def symlink(self, path: str, target: str) -> None: ...

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from installers.core.actions.files import MakeDirectory, MoveAside, PutBlock, PutFile, PutSymlink
-from installers.core.facts.files import PathInfo, PathState, TextAt, sha256, split_block, with_block
-from installers.core.model import Blocked, Change, Decision, Fact, Facts, Satisfied
+from installers.core.actions.aside import MoveAside
+from installers.core.actions.files import DropFile, MakeDirectory, PutBlock, PutFile, PutSymlink
+from installers.core.facts.files import PathInfo, PathState, SealedFiles, TextAt, sha256, split_block, with_block
+from installers.core.model import Action, Blocked, Change, Decision, Fact, Facts, Satisfied
 from installers.core.resources.base import BaseResource
 from installers.core.resources.templates import Text, rendered, text_needs, text_secrets
 
@@ -143,7 +144,7 @@ class Symlink(BaseResource):
 
 @dataclass(frozen=True, slots=True)
 class Absent(BaseResource):
-    """Nothing at this path: what is there is moved into a root-only store and comes back with an undo."""
+    """Nothing at this path: what is there comes back with an undo."""
 
     path: str
 
@@ -158,4 +159,41 @@ class Absent(BaseResource):
         present = facts[PathInfo(self.path)]
         if present is None:
             return Satisfied(f"{self.path} does not exist")
-        return Change((MoveAside(self.path),), f"{self.path} is a {present.type}", {PathInfo(self.path): None})
+        single = present.type in ("file", "link")
+        action: Action = DropFile(self.path) if single else MoveAside(self.path)
+        return Change((action,), f"{self.path} is a {present.type}", {PathInfo(self.path): None})
+
+
+@dataclass(frozen=True, slots=True)
+class NoFormer(BaseResource):
+    """No other files of ours than these, called ``name`` in directories of their own below ``folder``.
+
+    For what stands there only while olares.yaml says so, under names that nobody knows once it says so no more.
+    Those written with ``sealed`` are told from a user's own; one that was edited is named and stays.
+    """
+
+    folder: str
+    name: str
+    wanted: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"former:{self.folder}"
+
+    @property
+    def _present(self) -> SealedFiles:
+        return SealedFiles(self.folder, self.name)
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (self._present,)
+
+    def decide(self, facts: Facts) -> Decision:
+        others = [row for row in facts[self._present] if row[0] not in self.wanted]
+        doomed = [path for path, untouched in others if untouched]
+        edited = [path for path, untouched in others if not untouched]
+        stays = f"{', '.join(edited)}: edited since we wrote it, so it stays" if edited else ""
+        if not doomed:
+            return Satisfied(stays or f"nothing below {self.folder} is there that is no longer wanted")
+        why = "; ".join(filter(None, (f"{', '.join(doomed)}: no longer wanted", stays)))
+        left = tuple(row for row in facts[self._present] if row[0] not in doomed)
+        return Change(tuple(map(DropFile, doomed)), why, {self._present: left})

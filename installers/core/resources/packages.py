@@ -74,12 +74,14 @@ class Packages(BaseResource):
         """The same packages, from there."""
         return Packages(*self.names, release=self.release, provides=self.provides, repository=repository)
 
-    def _transaction(self) -> PackageTransaction:
+    @property
+    def transaction(self) -> PackageTransaction:
+        """What installing them would do."""
         return PackageTransaction(self.names, self.release, self.repository)
 
     def needs(self) -> tuple[Fact[Any], ...]:
         provided = tuple(self.provides.predictions())
-        return (*(PackageVersion(name) for name in self.names), UnfinishedPackages(), self._transaction(), *provided)
+        return (*(PackageVersion(name) for name in self.names), UnfinishedPackages(), self.transaction, *provided)
 
     def decide(self, facts: Facts) -> Decision:
         versions = {name: facts[PackageVersion(name)] for name in self.names}
@@ -90,7 +92,7 @@ class Packages(BaseResource):
         if unfinished := facts[UnfinishedPackages()]:
             detail = f"not configured: {', '.join(unfinished)}"
             return Blocked("OLR-PKG-006", {"packages": ", ".join(unfinished), "detail": detail})
-        todo = facts[self._transaction()]
+        todo = facts[self.transaction]
         if todo.problem:
             return Blocked(todo.problem, {"packages": ", ".join(missing), "detail": todo.detail})
         if todo.removed:

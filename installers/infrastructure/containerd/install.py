@@ -8,12 +8,12 @@ from installers.core.artifacts.reference import without_tag
 from installers.core.component.values import Values
 from installers.core.facts.platform import CgroupMode, MayLowerOomScore
 from installers.core.model import Footprint, Resource
-from installers.core.resources.files import Directory, File
+from installers.core.resources.files import Directory, File, NoFormer
 from installers.core.resources.packages import Packages
 from installers.core.resources.templates import Not, Template
 from installers.core.resources.units import Unit
 from installers.infrastructure.containerd import upstream
-from installers.infrastructure.containerd.registries import FOLDER, hosts_files
+from installers.infrastructure.containerd.registries import FOLDER, NAME, hosts_files
 from installers.site import Site
 
 CONFIG = "/etc/olares/containerd.toml"
@@ -31,8 +31,10 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
     else:
         yield Packages("containerd", "runc", "containernetworking-plugins")
     yield File(CONFIG, _configuration(site, values, data))
-    for path, content in hosts_files(site.registries):
+    mirrors = dict(hosts_files(site.registries))
+    for path, content in mirrors.items():
         yield File(path, content)
+    yield NoFormer(FOLDER, NAME, tuple(mirrors))
     # containerd makes these when it starts, and would leave them behind.
     for path in ("/etc/cni", "/etc/cni/net.d", "/run/netns"):
         yield Directory(path)

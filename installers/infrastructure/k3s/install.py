@@ -103,7 +103,7 @@ def _require(site: Site, version: str) -> None:
     asked = site.k3s.version.removeprefix("v")
     if asked not in ("", version):
         raise Failure("OLR-KUBE-004", version=asked, known=version)
-    if site.k3s.runtime == "shared" and site.source == "bundle":
+    if site.k3s.runtime == "shared" and site.signed:
         raise Failure("OLR-KUBE-005")
 
 

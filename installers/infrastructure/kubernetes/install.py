@@ -106,7 +106,7 @@ def _configuration(site: Site, values: Values, kubeadm: Kubeadm) -> Template:
         node=site.node.name,
         address=site.node.address,
         network=site.network,
-        offline=site.edition == "debian" or site.source == "bundle",
+        offline=site.edition == "debian" or site.signed,
         cgroups=CgroupMode(),
         resolv_conf=KubeletResolvConf(),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import join
@@ -49,12 +50,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A machine as ``machine list`` shows it. ``state``: running, stopped, gone, unfinished, broken or foreign."""
+    """A machine as ``machine list`` shows it.
+
+    ``state``: running, stopped, gone, unfinished, broken, foreign, or unknown with the reason ``why``.
+    """
 
     profile: Profile
     state: str
     address: str = ""
     kubernetes: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +103,17 @@ class MinikubeDriver:
         return result
 
     def listed(self) -> tuple[Listed, ...]:
-        """Every machine we have a record of, by name; what minikube itself has besides is not our business."""
-        records = [self._record(path.stem) for path in sorted(Path(machines_directory(self.paths)).glob("*.json"))]
-        if not any(records):
+        """Every machine we have a record of, by name; what minikube itself has besides is not our business.
+
+        All are asked at once, each with a deadline of its own: one that does not answer keeps no other back.
+        """
+        found = [self._record(path.stem) for path in sorted(Path(machines_directory(self.paths)).glob("*.json"))]
+        records = [record for record in found if record]
+        if not records:
             return ()
         clusters = _answer(Profiles())
-        return tuple(_listed(record, clusters) for record in records if record)
+        with ThreadPoolExecutor(len(records)) as threads:
+            return tuple(threads.map(lambda record: _listed_or_unknown(record, clusters), records))
 
     def find(self, name: str) -> Record:
         """Our record of a machine, or ``Failure("OLR-MACH-003")`` naming those there are."""
@@ -149,7 +159,7 @@ class MinikubeDriver:
             raise result.failure
         if result.status == "interrupted":
             raise KeyboardInterrupt
-        return next(one for one in self.listed() if one.profile.machine == profile.machine)
+        return _listed(self.find(profile.machine), _answer(Profiles()))
 
     def _forget_if_gone(self, name: str) -> None:
         """Remove the journal of a machine that nothing is left of, or that was refused."""
@@ -172,14 +182,23 @@ class MinikubeDriver:
 
 
 def _answer(fact: Fact[T]) -> T:
-    """A fact read now, or ``Failure("OLR-MINI-012")`` with the reason why it cannot be."""
+    """A fact read now, or ``Failure``: OLR-MINI-001 without a minikube, else 012 with the reason."""
     try:
         answer = fact.load(LocalProbe())
     except Failure as failure:
+        if failure.id == "OLR-HOST-003":
+            raise Failure("OLR-MINI-001") from failure
         raise Failure("OLR-MINI-012", reason=str(failure)) from failure
     if isinstance(answer, Unknown):
         raise Failure("OLR-MINI-012", reason=answer.reason)
     return answer
+
+
+def _listed_or_unknown(record: Record, clusters: Iterable[Cluster]) -> Listed:
+    try:
+        return _listed(record, clusters)
+    except Failure as failure:
+        return Listed(record.profile, "unknown", why=str(failure.fields.get("reason", failure.what)))
 
 
 def _listed(record: Record, clusters: Iterable[Cluster]) -> Listed:

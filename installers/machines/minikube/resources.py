@@ -26,7 +26,7 @@ from installers.machines.minikube.layout import OLDEST, RUNTIME, Profile, Settin
 HINTS = {
     "vfkit": "brew install vfkit",
     "qemu": "brew install qemu (on Debian: sudo apt-get install qemu-system)",
-    "docker": "install Docker Desktop, or choose --vm-driver vfkit",
+    "docker": "on macOS Docker Desktop, on Debian sudo apt-get install docker.io",
 }
 
 
@@ -153,8 +153,8 @@ def differences(wanted: Settings, has: Settings) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class ProfileRunning(BaseResource):
-    """A profile whose machine, kubelet and API server run."""
+class ProfileState(BaseResource):
+    """Base of whether a profile's machine runs: one key, so that one plan wants one of the two."""
 
     profile: Profile
 
@@ -162,11 +162,20 @@ class ProfileRunning(BaseResource):
     def key(self) -> str:
         return f"minikube-runs:{self.profile.name}"
 
+    @property
+    def _health(self) -> ProfileHealth:
+        return ProfileHealth(self.profile.name)
+
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (ProfileHealth(self.profile.name),)
+        return (self._health,)
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRunning(ProfileState):
+    """A profile whose machine, kubelet and API server run."""
 
     def decide(self, facts: Facts) -> Decision:
-        health = facts[ProfileHealth(self.profile.name)]
+        health = facts[self._health]
         if health is not None and health.runs:
             return Satisfied("it runs")
         why = "it has no machine" if health is None else f"its host is {health.host}, its API server {health.apiserver}"
@@ -174,20 +183,11 @@ class ProfileRunning(BaseResource):
 
 
 @dataclass(frozen=True, slots=True)
-class ProfileStopped(BaseResource):
+class ProfileStopped(ProfileState):
     """A profile whose machine does not run."""
 
-    profile: Profile
-
-    @property
-    def key(self) -> str:
-        return f"minikube-runs:{self.profile.name}"
-
-    def needs(self) -> tuple[Fact[Any], ...]:
-        return (ProfileHealth(self.profile.name),)
-
     def decide(self, facts: Facts) -> Decision:
-        health = facts[ProfileHealth(self.profile.name)]
+        health = facts[self._health]
         if health is None or health.host == "Stopped":
             return Satisfied("it does not run")
         return Change((StopProfile(self.profile),), f"its host is {health.host}")

@@ -135,6 +135,8 @@ def test_images_are_collected_where_they_can_be_pulled_again() -> None:
     assert "imageGCHighThresholdPercent" not in kubeadm()["KubeletConfiguration"]
     bundle = kubeadm(replace(SITE, source="bundle"))["KubeletConfiguration"]
     assert bundle["imageGCHighThresholdPercent"] == 100
+    web = kubeadm(replace(SITE, source="mirror", publisher="sha256:" + "0" * 64))["KubeletConfiguration"]
+    assert web["imageGCHighThresholdPercent"] == 100
 
 
 def test_the_documented_fields_are_whole() -> None:

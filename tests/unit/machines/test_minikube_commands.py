@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from installers.core.host.queries import QUERIES
 from installers.machines.minikube.layout import Wanted
 from olares_cli import app
 from tests.unit.machines.desk import Desk
@@ -69,6 +71,49 @@ def test_a_whole_life_touches_nothing_of_linux(mac: Mac, desk: Desk) -> None:
     assert mac("machine", "start", "dev").stdout == "dev 192.168.64.3\n"
     assert mac("machine", "delete", "dev", "--yes").returncode == 0
     assert desk.kept() == []
+
+
+def test_a_mac_makes_its_machine_with_vfkit_unless_told_otherwise(mac: Mac, desk: Desk) -> None:
+    desk.program("vfkit", "#!/bin/sh\n")
+    for _ in range(2):
+        made = mac.json("machine", "create")
+        assert (made["name"], made["profile"], made["vm_driver"], made["ports"]) == ("olares", "olares", "vfkit", [])
+    (start,) = desk.calls("start")
+    assert {"--driver=vfkit", "--cpus=4", "--memory=8192m", "--disk-size=81920m"} <= set(start)
+    assert not [word for word in start if word.startswith("--ports")]
+
+
+@pytest.mark.parametrize(("system", "wheels"), [("Darwin", False), ("Linux", True)])
+def test_make_up_ships_wheels_only_where_they_are_installed(system: str, wheels: bool) -> None:
+    told = subprocess.run(
+        ["make", "--dry-run", "--always-make", "up", f"SYSTEM={system}"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+    )
+    assert told.stdout.splitlines()[-1] == ".venv/bin/olares-cli machine up olares"
+    assert ("tools.wheelhouse" in told.stdout) == wheels
+
+
+def test_the_list_says_why_a_state_is_unknown(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.driver().create("dev", Wanted("docker", 2, 4096, 20000))
+    gate = desk.folder / "gate"
+    gate.touch()
+    desk.fault(status={"hang": str(gate)})
+    monkeypatch.setitem(QUERIES, "minikube", replace(QUERIES["minikube"], timeout=1.0))
+    assert app.run(["machine", "list", "--driver", "minikube"]) == 0
+    told = capsys.readouterr().out
+    assert "\ndev      unknown  docker" in told
+    assert "\ndev: OLR-HOST-002: minikube did not finish within 1 s" in told
+    assert app.run(["machine", "list", "--driver", "minikube", "--output", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["machines"]
+    assert (row["name"], row["state"]) == ("dev", "unknown")
+    assert "did not finish within 1 s" in row["why"]
 
 
 def test_delete_asks_first_and_without_a_person_does_nothing(mac: Mac, desk: Desk) -> None:

@@ -21,8 +21,7 @@ from installers.core.errors import Failure
 from installers.core.host.queries import QUERIES
 from installers.core.model.events import Progress
 from installers.machines.minikube import actions
-from installers.machines.minikube.driver import Listed
-from installers.machines.minikube.layout import Wanted
+from installers.machines.minikube.layout import Wanted, driver_program
 from tests.unit.machines.desk import SMALL, Desk
 
 pytestmark = pytest.mark.processes
@@ -57,6 +56,20 @@ def test_create_again_has_nothing_to_do(desk: Desk) -> None:
         assert desk.driver().create("dev", wanted).state == "running"
     assert len(desk.calls("start")) == 1
     assert desk.kept() == before
+
+
+def test_a_qemu_machine_is_one_under_minikubes_own_name_for_it(desk: Desk) -> None:
+    """minikube keeps the driver qemu as qemu2: neither other settings nor another driver."""
+    desk.program(driver_program("qemu"), "#!/bin/sh\n")
+    small = replace(SMALL, driver="qemu")
+    for _ in range(2):
+        assert desk.driver().create("dev", small).profile.settings.driver == "qemu"
+    assert desk.config("olares-dev")["Driver"] == "qemu2"
+    assert len(desk.calls("start")) == 1
+    assert desk.driver().halt("dev").status == "done"
+    assert desk.driver().start("dev").state == "running"
+    assert desk.driver().delete("dev").status == "done"
+    assert desk.kept() == []
 
 
 def test_other_settings_are_refused_and_all_named(desk: Desk) -> None:
@@ -433,6 +446,9 @@ def test_without_minikube_a_machine_is_not_forgotten(desk: Desk) -> None:
     with pytest.raises(Failure) as failure:
         desk.driver().delete("dev")
     assert failure.value.id == "OLR-MINI-001"
+    with pytest.raises(Failure) as listed:
+        desk.driver().listed()
+    assert listed.value.id == "OLR-MINI-001"
     assert "minikube/dev.json" in desk.kept()
 
 
@@ -457,9 +473,3 @@ def test_the_shells_words_stay_words(desk: Desk) -> None:
     words = desk.driver().shell("dev", ["sh", "-c", "echo 'a b' $HOME"])
     assert words[:4] == ["minikube", "ssh", "--profile=olares-dev", "--"]
     assert words[4:] == ["sh -c 'echo '\"'\"'a b'\"'\"' $HOME'"]
-
-
-def test_the_list_needs_no_minikube_while_there_is_no_machine(desk: Desk) -> None:
-    (desk.folder / "bin/minikube").unlink()
-    nothing: tuple[Listed, ...] = ()
-    assert desk.driver().listed() == nothing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ Commands:
   explain    Explain an error by its id; works offline.
   facts      Show or record what Olares knows about this machine.
   bundle     Make and check signed bundles, for hosts with no way out.
-  index      Compare pinned upstream releases with what their projects publish.
+  index      Compare pinned upstream releases with what is published.
   version    Show the version of this program.
 
   Start here:
@@ -64,8 +65,9 @@ PLAN = """\
 infrastructure
   containerd
     ~ write /etc/containerd/config.toml  (it differs)
-    ~ enable containerd.service  (its configuration changed)
-    ~ restart containerd.service  (its configuration changed)
+    its configuration changed:
+      ~ enable containerd.service
+      ~ restart containerd.service
 
 platform
   postgres
@@ -100,6 +102,27 @@ def test_every_command_has_help_with_examples(run: Run, row: object) -> None:
             assert "Examples:" in run(name, command, "--help").out, command
     elif name != "run":
         assert "Examples:\n    " in ended.out
+
+
+def test_at_80_columns_every_command_has_its_whole_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in ((), ("machine",), ("facts",), ("bundle",), ("index",), ("config",)):
+        told = run(*words, "--help").out
+        assert "..." not in told.split("Commands:")[1], words
+        assert "[[" not in told
+
+
+def test_an_argument_stands_in_one_pair_of_brackets(run: Run) -> None:
+    for words in (("machine", "shell"), ("facts", "record"), ("index", "refresh"), ("explain",), ("attach",)):
+        assert "[[" not in run(*words, "--help").out, words
+    assert "Usage: olares-cli machine shell [OPTIONS] [NAME] [COMMAND]..." in run("machine", "shell", "--help").out
+
+
+def test_sudo_is_asked_for_without_leaving_arguments_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    told = run("machine", "stop", "two").err
+    assert "`machine stop` needs root" in told
+    assert "put sudo before the same command" in told
 
 
 def test_plan_as_a_page(run: Run) -> None:
@@ -179,7 +202,7 @@ def test_a_plan_that_cannot_be_saved(run: Run, tmp_path: Path) -> None:
         (("install", "--phase", "plattform"), "--phase plattform: there is no such name (did you mean platform?)"),
         (
             ("plan", "--source", "upstrem"),
-            "upstrem is no source of this program: possible: upstream, mirror, bundle, debian",
+            "--source upstrem cannot be used: possible: upstream, mirror, bundle, debian",
         ),
         (("precheck", "--waive", "OLR-X"), "--waive OLR-X: there is no such name (known: )"),
         (("explain", "OLR-CLI-999"), "there is no error OLR-CLI-999"),
@@ -229,7 +252,9 @@ def test_status_as_a_page(run: Run, verbs: Verbs, monkeypatch: pytest.MonkeyPatc
         "\nImages believed by version\n  a.example/kvrocks:7.0\n"
         "\nOlares: 1 running, 1 degraded.\n"
     )
-    verbs.components = verbs.components[:1]
+    verbs.components = tuple(replace(one, state="absent") for one in verbs.components)
+    assert "\nOlares: 2 absent.\nNext: `olares-cli precheck`" in run("status").out
+    verbs.components = (replace(verbs.components[0], state="running"),)
     assert run("status").code == 0
     verbs.unfinished = True
     ended = run("status")
@@ -261,6 +286,25 @@ def test_precheck_as_a_page(run: Run, verbs: Verbs) -> None:
         "\n1 check could not be made.\n1 problem in the way of an install.\n"
     )
     assert run("precheck", "--waive", "OLR-PRE-001").code == 0
+
+
+def test_what_is_about_other_computers_is_one_line_of_the_page(run: Run, verbs: Verbs) -> None:
+    memory = CheckResult("memory", "Memory", "error", "passed", "8 GiB", "")
+    wsl = CheckResult("wsl", "WSL", "error", "passed", "this is none", "", concerns=False)
+    verbs.checks = (memory, wsl)
+    page = "CHECK   RESULT  ID      DETAIL\nMemory  passed  memory  8 GiB\n\n"
+    one = "1 check does not concern this computer; --all shows them.\n"
+    assert run("precheck").out == f"{page}{one}Nothing in the way of an install.\n"
+    verbs.checks = (memory, wsl, replace(wsl, id="pi", title="Raspberry Pi"))
+    assert "\n2 checks do not concern this computer; --all shows them.\n" in run("precheck").out
+    every = run("precheck", "--all").out
+    assert "Raspberry Pi  passed  pi      this is none\n" in every
+    assert "concern" not in every
+    assert [row["id"] for row in json.loads(run("precheck", "--output", "json").out)["checks"]] == [
+        "memory",
+        "wsl",
+        "pi",
+    ]
 
 
 def test_a_failed_check_stops_an_install_unless_waived(run: Run, verbs: Verbs) -> None:
@@ -361,7 +405,9 @@ def test_an_unexpected_error_is_one_line_and_a_file(run: Run, verbs: Verbs, tmp_
 def test_explain(run: Run) -> None:
     ended = run("explain", "olr-cfg-001")
     assert ended.code == 0
-    assert ended.out.startswith("OLR-CFG-001: <path> has <count> problem(s); nothing was done\n\nThe configuration")
+    assert ended.out.startswith(
+        "OLR-CFG-001: <path> cannot be used; nothing was done. Problems: <count>\n\nThe configuration"
+    )
     assert run("explain").out.count("OLR-CLI-") >= 14
     assert "near: OLR-CFG-00" in run("explain", "OLR-CFG-01").err
 
@@ -377,6 +423,8 @@ def test_completion_knows_phases_commands_and_errors(run: Run, monkeypatch: pyte
         ("olares-cli pl", "plan"),
         ("olares-cli plan --phase p", "platform"),
         ("olares-cli explain OLR-CFG-", "OLR-CFG-001"),
+        ("olares-cli precheck --waive noe", "noexec"),
+        ("olares-cli machine create --vm-driver do", "docker"),
     ):
         monkeypatch.setenv("COMP_WORDS", words)
         monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))

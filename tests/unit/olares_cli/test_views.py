@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from installers.core.model import Deferred
+from installers.core.model import Blocked, Change, Deferred, May
 from installers.core.model.events import (
     ActionStarted,
     Event,
@@ -22,9 +22,10 @@ from installers.core.model.events import (
 from olares_cli.ui.amounts import amount, counted, duration, size
 from olares_cli.ui.board import Board
 from olares_cli.ui.live import drawn
-from olares_cli.ui.plan import _decision_rows
+from olares_cli.ui.plan import plan_page, short_reason
+from olares_cli.ui.text import plain
 from tests.unit.olares_cli.conftest import Run
-from tests.unit.olares_cli.verbs_stub import Verbs
+from tests.unit.olares_cli.verbs_stub import Note, Plan, Planned, Verbs, planned
 
 MIB = 1 << 20
 EVENTS: tuple[Event, ...] = (
@@ -139,11 +140,72 @@ def test_json_is_one_result(run: Run, verbs: Verbs) -> None:
     assert (content["type"], content["status"], content["changes"]) == ("result", "done", 3)
 
 
+def page(*items: Planned) -> list[str]:
+    return [plain(block) for block in plan_page(Plan(items))]
+
+
 def test_what_waits_for_a_person_says_what_to_do() -> None:
     waits = Deferred("this computer has been restarted", (), "OLR-BOOT-001")
-    rows = ["".join(span.text for span in row) for row in _decision_rows("restart:memory", waits, verbosity=0)]
-    assert rows[0] == "    … restart:memory: decided once this computer has been restarted  (nothing)"
-    assert "olares-cli resume" in rows[1]
+    rows = page(planned("restart:memory", "host", "host", waits))
+    assert rows[2] == "    … restart:memory: decided once this computer has been restarted  (nothing)"
+    assert "olares-cli resume" in rows[3]
+
+
+def test_a_reason_that_many_objects_share_stands_once() -> None:
+    names = [f"{kind} kube-system/local" for kind in ("ServiceAccount", "ClusterRole", "Service", "DaemonSet")]
+    why = "; ".join(f"{name}: there is no such object" for name in names[:3]) + " and 1 more"
+    objects = Change(tuple(Note(f"apply {name}") for name in names), why)
+    image = Deferred("the image is built", (May("import-image", "an image"),))
+    assert page(
+        planned("image:a", "storage", "services", image),
+        planned("image:b", "storage", "services", image),
+        planned("objects:storage", "storage", "services", objects),
+        planned("wait:storage", "storage", "services", Change((Note("wait for it"),), "it is about to change")),
+        planned("objects:other", "other", "services", objects),
+    )[:19] == [
+        "services",
+        "  storage",
+        "    decided once the image is built:",
+        "      … image:a  (import-image)",
+        "      … image:b  (import-image)",
+        "    there is no such object and 1 more:",
+        *(f"      ~ apply {name}" for name in names),
+        "    ~ wait for it  (it is about to change)",
+        "  other",
+        "    there is no such object and 1 more:",
+        *(f"      ~ apply {name}" for name in names),
+        "",
+        "Source debian, engine kubernetes.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("action", "why", "told"),
+    [
+        ("write /etc/olares/a", "/etc/olares/a does not exist", "it does not exist"),
+        ("apply Service a/b", "Service a/b: spec.type differs", "spec.type differs"),
+        ("apply Service a/b", "Service c/d: spec.type differs", "Service c/d: spec.type differs"),
+        ("install buildah", "not installed: buildah (with 6 they need)", "not installed: buildah (with 6 they need)"),
+        ("restart a.service", "its configuration changed", "its configuration changed"),
+    ],
+)
+def test_a_reason_does_not_repeat_what_its_action_names(action: str, why: str, told: str) -> None:
+    assert short_reason(why, [action]) == told
+
+
+def test_no_line_of_a_plan_is_wider_than_the_page() -> None:
+    command = "run /usr/local/bin/kubeadm init phase certs apiserver-kubelet-client --config /etc/olares/kubeadm.yaml"
+    cannot = Blocked("OLR-RUN-002", {"key": "unit:a", "fact": "UnitInfo('a')", "reason": "systemd is\nnot there " * 6})
+    rows = page(
+        planned("run:a", "kubernetes", "cluster", Change((Note(command),), "its result is not there")),
+        planned("unit:a", "kubernetes", "cluster", cannot),
+    )
+    assert max(map(len, rows)) <= 80
+    assert not any("\n" in row for row in rows)
+    words = " ".join(" ".join(rows).split())
+    assert f"~ {command} (its result is not there)" in words
+    assert "! unit:a cannot be decided" in words
+    assert "unit:a: unit:a" not in words
 
 
 def test_amounts() -> None:

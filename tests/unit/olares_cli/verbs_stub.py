@@ -55,6 +55,7 @@ class CheckResult:
     status: Literal["passed", "failed", "waived", "not-run"]
     detail: str
     advice: str
+    concerns: bool = True
 
 
 @dataclass(frozen=True)

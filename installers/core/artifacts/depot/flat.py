@@ -68,10 +68,10 @@ def control(archive: Path) -> str:
 
 
 def _stanza(path: Path, fields: Callable[[Path], str]) -> str:
-    content = path.read_bytes()
     text = fields(path).rstrip("\n")
-    sha256 = hashlib.sha256(content).hexdigest()
-    return f"{text}\nFilename: ./{path.name}\nSize: {len(content)}\nSHA256: {sha256}\n"
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return f"{text}\nFilename: ./{path.name}\nSize: {path.stat().st_size}\nSHA256: {sha256}\n"
 
 
 def _release(packages: bytes) -> Iterator[str]:

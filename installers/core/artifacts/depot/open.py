@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import stat as stat_
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -41,6 +42,8 @@ from installers.site import Paths
 if TYPE_CHECKING:
     from tuf.ngclient.fetcher import FetcherInterface
 
+    from installers.core.artifacts.depot.remote import Remote
+
 _MARGIN = 64 << 20
 _SMALL = (f"{LEDGER}/", f"{APT}/Packages", f"{APT}/Release")
 _PREFIX = "depot:/"
@@ -56,7 +59,8 @@ class Depot:
     """An opened depot. ``place``: what the user named; ``folder``: where its files lie; ``own``: what we keep of it.
 
     ``expires``: until when it can be taken up for the first time, ISO 8601. ``seen``: what the verification
-    saw, to be kept when the depot is accepted; None when it was already.
+    saw, to be kept when the depot is accepted; None when it was already. ``web``: the addresses that files
+    are fetched from into the folder when they are wanted, () where all of them are there.
     """
 
     place: str
@@ -67,6 +71,7 @@ class Depot:
     targets: Mapping[str, Target] = field(hash=False, repr=False)
     expires: str
     seen: Mapping[str, str] | None = field(default=None, hash=False, repr=False)
+    web: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -82,6 +87,17 @@ class Depot:
             return None
         row = parse_built(self.small(found).decode())
         return row if row.key == key else None
+
+    def archives(self) -> Mapping[tuple[str, str], Target]:
+        """The files of its Debian packages by name and version, as its index has them."""
+        packages = self.targets.get(f"{APT}/Packages")
+        stanzas = re.split(r"\n\s*\n", self.small(packages).decode()) if packages else ()
+        found = {}
+        for row in (dict(_FIELD.findall(stanza)) for stanza in stanzas):
+            target = self.targets.get(f"{APT}/{row.get('Filename', '').removeprefix('./')}")
+            if target:
+                found[row["Package"], row["Version"]] = target
+        return found
 
     def small(self, target: Target) -> bytes:
         """One of the files kept with what we keep of it, compared with its digest. ``OLR-BND-009``."""
@@ -99,6 +115,9 @@ class Depot:
         return Repository(str(self.folder / APT), sources, lists, packages.sha256, release.sha256)
 
 
+_FIELD = re.compile(r"^(Package|Version|Filename): *(.*?) *$", re.MULTILINE)
+
+
 def open_depot(place: str, paths: Paths, host: For, *, trust: str = "", report: Report = nothing) -> Depot:
     """A depot that is signed by somebody trusted, not older than one seen before, and for such a host.
 
@@ -110,8 +129,50 @@ def open_depot(place: str, paths: Paths, host: For, *, trust: str = "", report: 
     with _head(place, cache) as head:
         depot = _verified(place, head, given, Path(paths.state), cache)
         require_match(depot.contents, host, place=place)
-        _lay(depot, head, cache, report)
+        if head != depot.own:
+            _lay(depot, lambda scratch, told: _unpacked(depot, head, cache, scratch, told), cache, report)
     return depot
+
+
+def open_web(places: tuple[str, ...], paths: Paths, host: For, *, trust: str = "", report: Report = nothing) -> Depot:
+    """The same for a depot on web servers, all of which carry it; its other files are fetched when they are wanted."""
+    from installers.core.artifacts.depot.remote import reached
+
+    given = parse_fingerprint(trust) if trust else ""
+    cache, state = Cache(Path(paths.cache), Path(paths.built)), Path(paths.state)
+    with reached(places[0]) as remote:
+        depot = replace(_verified_over_http(remote, given, state, cache), web=places, place=named(places))
+        require_match(depot.contents, host, place=depot.place)
+
+        def fill(scratch: Path, told: Report) -> None:
+            for target in _small_of(depot):
+                (scratch / target.path).parent.mkdir(parents=True, exist_ok=True)
+                (scratch / target.path).write_bytes(remote.read(target))
+
+        _lay(depot, fill, cache, report)
+    return depot
+
+
+def kept_web(publisher: str, places: tuple[str, ...], paths: Paths) -> Depot | None:
+    """What was accepted here last of a publisher's depot on web servers, as it is kept: nobody is asked.
+
+    None where it is not kept: the cache was emptied, or another depot of theirs was accepted since.
+    """
+    kept = Trust(Path(paths.state) / "trust").of(publisher)
+    stamp, place = _bytes(kept / "timestamp.json"), named(places)
+    own = _own_of_web(Cache(Path(paths.cache), Path(paths.built)), stamp)
+    if not _remembered(own).get("folder"):
+        return None
+    checked = _Checked(publisher, stamp, kept_targets(kept, place=place), None)
+    contents = _contents(checked, lambda target: _checked(own / target.path, target, place=place), place=place)
+    return replace(checked.depot(place, own, own, contents), web=places)
+
+
+def named(places: tuple[str, ...]) -> str:
+    """The addresses of a depot for messages: without the passwords they may carry."""
+    from installers.core.artifacts.fetch.mirrors import public
+
+    return ", ".join(public(place) for place in places)
 
 
 def examine(place: str, paths: Paths, *, trust: str = "") -> Depot:
@@ -120,9 +181,12 @@ def examine(place: str, paths: Paths, *, trust: str = "") -> Depot:
     ``place`` may be the address of one on a web server.
     """
     given, state = parse_fingerprint(trust) if trust else "", Path(paths.state)
-    if place.startswith(PREFIXES):
-        return _verified_over_http(place, given, state)
     cache = Cache(Path(paths.cache), Path(paths.built))
+    if place.startswith(PREFIXES):
+        from installers.core.artifacts.depot.remote import reached
+
+        with reached(place) as remote:
+            return _verified_over_http(remote, given, state, cache)
     with _head(place, cache) as head:
         return _verified(place, head, given, state, cache)
 
@@ -188,20 +252,22 @@ def _verified(place: str, head: Path, given: str, state: Path, cache: Cache) -> 
     return checked.depot(place, folders.get(head, own), own, contents)
 
 
-def _verified_over_http(place: str, given: str, state: Path) -> Depot:
+def _verified_over_http(remote: Remote, given: str, state: Path, cache: Cache) -> Depot:
     from installers.core.artifacts.depot.client import HttpFetcher, document
-    from installers.core.artifacts.depot.remote import reached
 
-    with reached(place) as remote:
-        fetcher, base = HttpFetcher(remote.line), remote.metadata
+    place, fetcher = remote.named, HttpFetcher(remote.line)
 
-        def read(name: str) -> bytes:
-            return document(fetcher, f"{base}{name}", place=place)
+    def read(name: str) -> bytes:
+        return document(fetcher, f"{remote.metadata}{name}", place=place)
 
-        checked = _signatures(place, read, lambda: (fetcher, base), given, state)
-        contents = _contents(checked, remote.read, place=place)
-    # Nothing of it lies here.
-    return checked.depot(place, Path("/nonexistent"), Path("/nonexistent"), contents)
+    checked = _signatures(place, read, lambda: (fetcher, remote.metadata), given, state)
+    own = _own_of_web(cache, checked.stamp)
+    return checked.depot(place, own, own, _contents(checked, remote.read, place=place))
+
+
+def _own_of_web(cache: Cache, stamp: bytes) -> Path:
+    """Apart from what is kept of the same depot on a stick: of that one everything is there, or nothing large."""
+    return cache.root / "bundles" / hashlib.sha256(b"web " + stamp).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,44 +323,53 @@ def _contents(checked: _Checked, read: Callable[[Target], bytes], *, place: str)
     return parse_contents(read(checked.targets[FILE]), place=place)
 
 
-def _lay(depot: Depot, head: Path, cache: Cache, report: Report) -> None:
-    """What we keep of a depot, in its place: everything of a packed one, the small files of a directory."""
-    row = {"place": depot.place, "folder": str(depot.folder), "fingerprint": depot.fingerprint}
+def _lay(depot: Depot, fill: Callable[[Path, Report], None], cache: Cache, report: Report) -> None:
+    """What we keep of a depot, in its place. ``fill`` puts the signed files that are kept into an empty directory."""
+    # Of several addresses not all answer each time: what is kept is found by who signed it.
+    place = "" if depot.web else depot.place
+    row = {"place": place, "folder": str(depot.folder), "fingerprint": depot.fingerprint}
     apt = quote(str(depot.folder / APT), safe="/")
     sources = f"deb [trusted=yes] copy:{apt} ./\n"
-    if head == depot.own or (_remembered(depot.own) == row and _bytes(depot.own / "sources.list") == sources.encode()):
+    if _remembered(depot.own) == row and _bytes(depot.own / "sources.list") == sources.encode():
         return
     with _writing(depot.place):
         if not (depot.own / "place.json").is_file():
             with cache.lock(f"bundle-{depot.id}", report) as told:
                 if not (depot.own / "place.json").is_file():
-                    _unpacked(depot, head, cache, told)
+                    _filled(depot, fill, cache, told)
         write_whole(depot.own / "sources.list", sources, mode=0o644)
         write_whole(depot.own / "place.json", json.dumps(row), mode=0o644)
 
 
-def _unpacked(depot: Depot, head: Path, cache: Cache, report: Report) -> None:
-    from installers.core.artifacts.depot.unpack import unpack
-
-    packed = Path(depot.place)
+def _filled(depot: Depot, fill: Callable[[Path, Report], None], cache: Cache, report: Report) -> None:
     scratch = cache.temporary(f"bundle-{depot.id}")
     try:
-        if depot.folder == depot.own:
-            cache.reserve(sum(target.size for target in depot.targets.values()) + _MARGIN, where=cache.root)
-            unpack(packed, depot.targets, scratch, report)
-        else:
-            for target in depot.targets.values():
-                if target.path == FILE or target.path.startswith(_SMALL):
-                    _copy_small(head, scratch, target, place=depot.place)
-        (scratch / METADATA).mkdir()
-        for path in sorted((head / METADATA).glob("*.json")):
-            (scratch / METADATA / path.name).write_bytes(path.read_bytes())
+        fill(scratch, report)
         (scratch / "place.json").write_text("{}")
         scratch.chmod(0o755)
         remove(depot.own)
         cache.place(scratch, f"bundles/{depot.id}")
     finally:
         remove(scratch)
+
+
+def _unpacked(depot: Depot, head: Path, cache: Cache, scratch: Path, report: Report) -> None:
+    """Everything of a packed depot, the small files of a directory, and its metadata."""
+    if depot.folder == depot.own:
+        from installers.core.artifacts.depot.unpack import unpack
+
+        cache.reserve(sum(target.size for target in depot.targets.values()) + _MARGIN, where=cache.root)
+        unpack(Path(depot.place), depot.targets, scratch, report)
+    else:
+        for target in _small_of(depot):
+            _copy_small(head, scratch, target, place=depot.place)
+    (scratch / METADATA).mkdir()
+    for path in sorted((head / METADATA).glob("*.json")):
+        (scratch / METADATA / path.name).write_bytes(path.read_bytes())
+
+
+def _small_of(depot: Depot) -> Iterator[Target]:
+    return (one for one in depot.targets.values() if one.path == FILE or one.path.startswith(_SMALL))
 
 
 def _copy_small(head: Path, to: Path, target: Target, *, place: str) -> None:

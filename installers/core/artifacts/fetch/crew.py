@@ -121,6 +121,7 @@ class Crew:
             self.part.save(self.part.row(self.part.spans.ranges()))
 
     def _guarded(self, job: Callable[[], None]) -> None:
+        # No pool's futures: a pool waits at its end, and at the program's, for a thread that hangs in a read.
         try:
             job()
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that watches

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from installers.core.actions.files import MakeDirectory, MoveAside, PutBlock, PutFile, PutSymlink
+from installers.core.actions.aside import MoveAside
+from installers.core.actions.files import DropFile, MakeDirectory, PutBlock, PutFile, PutSymlink
 from installers.core.actions.kernel import LoadModule, SetSysctl
 from installers.core.actions.mounts import MountNow
 from installers.core.actions.packages import InstallPackages
@@ -90,6 +91,7 @@ SCENARIOS = [
     Scenario("new directory", MakeDirectory("/srv/a/b", 0o700)),
     Scenario("directory, other mode", MakeDirectory("/srv/a", 0o700), lambda m: m.tree.directory("/srv/a")),
     Scenario("file aside", MoveAside("/etc/a.conf"), _private),
+    Scenario("file dropped", DropFile("/etc/a.conf"), _private),
     Scenario("tree aside", MoveAside("/srv/t"), lambda m: m.tree.file("/srv/t/u/v", "x\n")),
     Scenario("packages", InstallPackages(("socat", "etcd-server"))),
     Scenario(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from installers.core.actions.files import MakeDirectory, MoveAside, PutBlock, PutFile
+from installers.core.actions.aside import MoveAside
+from installers.core.actions.files import MakeDirectory, PutBlock, PutFile
 from installers.core.actions.kernel import LoadModule, SetSysctl
 from installers.core.actions.mounts import MountNow
 from installers.core.actions.packages import InstallPackages

@@ -34,8 +34,8 @@ from tests.fake.mirrors import Faults, MirrorServer
 
 pytestmark = pytest.mark.processes
 
-CONTENT = random.Random(1).randbytes(6_000_000)  # noqa: S311 - any bytes will do
-PIECE = 500_000
+CONTENT = random.Random(1).randbytes(3_000_000)  # noqa: S311 - any bytes will do
+PIECE = 250_000
 WANTED = Wanted(
     "thing",
     len(CONTENT),
@@ -105,10 +105,10 @@ def test_one_mirror_is_enough(tmp_path: Path, name: str) -> None:
 BAD = {
     "html": (Faults(html=True), "web page", True),
     "gone": (Faults(status=404), "404", True),
-    "longer": (Faults(extra=10), "6000010", True),
+    "longer": (Faults(extra=10), "3000010", True),
     "other range": (Faults(shifted=True), "another range", True),
     "compressed": (Faults(encoding="gzip"), "compressed", True),
-    "wrong byte": (Faults(wrong=tuple(range(0, len(CONTENT), 50_000))), "", True),
+    "wrong byte": (Faults(wrong=tuple(range(0, len(CONTENT), 25_000))), "", True),
     "always 503": (Faults(status=503), "503", False),
     "drops at once": (Faults(drop_after=0), "", False),
     "stalls at once": (Faults(stall_after=0), "", False),
@@ -120,7 +120,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_mirror_beside_a_good_one(tmp_path: Path, name: str) -> None:
     faults, reason, told = BAD[name]
-    with mirrors(faults, Faults(rate=3_000_000)) as servers:
+    with mirrors(faults, Faults(rate=6e6)) as servers:
         done = _fetch(tmp_path / "file", servers)
         assert not named(servers[1], done.warnings)
         assert named(servers[0], done.warnings) or not told
@@ -131,9 +131,9 @@ def test_a_bad_mirror_beside_a_good_one(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("wanted", [WANTED, IN_PIECES], ids=["whole digest", "pieces"])
 @pytest.mark.parametrize("honest", [0, 1, 2])
 def test_one_honest_among_three_is_enough_and_the_liars_are_named(tmp_path: Path, honest: int, wanted: Wanted) -> None:
-    everywhere = tuple(range(honest, len(CONTENT), 30_000))
-    liars = (Faults(wrong=everywhere, rate=4e6), Faults(wrong=everywhere[::3], rate=4e6))
-    rows = [*liars[:honest], Faults(rate=4e6), *liars[honest:]]
+    everywhere = tuple(range(honest, len(CONTENT), 15_000))
+    liars = (Faults(wrong=everywhere, rate=8e6), Faults(wrong=everywhere[::3], rate=8e6))
+    rows = [*liars[:honest], Faults(rate=8e6), *liars[honest:]]
     with mirrors(*rows) as servers:
         done = _fetch(tmp_path / "file", servers, wanted)
         assert [named(server, done.warnings) for server in servers] == [number != honest for number in range(3)]
@@ -141,13 +141,13 @@ def test_one_honest_among_three_is_enough_and_the_liars_are_named(tmp_path: Path
 
 
 def test_a_liar_costs_no_more_than_the_file_once_more(tmp_path: Path) -> None:
-    with mirrors(Faults(wrong=(0, 3_000_000, 5_999_999), rate=4e6), Faults(rate=4e6)) as servers:
+    with mirrors(Faults(wrong=(0, 1_500_000, 2_999_999), rate=8e6), Faults(rate=8e6)) as servers:
         done = _fetch(tmp_path / "file", servers)
     assert done.received <= 2 * len(CONTENT) + 4 * LIMITS.longest
 
 
 OUT = {
-    "wrong": (Faults(wrong=(3_000_000,)), "OLR-ART-005"),
+    "wrong": (Faults(wrong=(1_500_000,)), "OLR-ART-005"),
     "html": (Faults(html=True), "OLR-ART-006"),
     "gone": (Faults(status=404), "OLR-ART-004"),
     "circle": (Faults(redirect="/file"), "OLR-ART-004"),

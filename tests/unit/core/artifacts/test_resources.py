@@ -167,6 +167,6 @@ def test_a_built_entry_needs_its_record_and_all_its_files() -> None:
 
 
 def test_every_kind_of_action_is_named_once() -> None:
-    into_cache = {"fetch-artifact", "take-from-depot", "build-recipe"}
+    into_cache = {"fetch-artifact", "fetch-from-depot", "take-from-depot", "build-recipe"}
     assert {action.kind for action in ACTIONS} == {*into_cache, "keep-cache", "install-binary"}
     assert KeepCache("/c").describe()

@@ -36,8 +36,9 @@ def debian_bench(folder: Path) -> Workbench:
     return Workbench(folder, machine=debian12())
 
 
+@cache
 def generated() -> list[dict[str, str]]:
-    """What may differ between two runs, each with its reason."""
+    """What may differ between two runs, each with its reason; read once, for every snapshot asks."""
     rows: list[dict[str, str]] = yaml.safe_load((DATA / "generated.yaml").read_text())
     for row in rows:
         if set(row) not in ({"path", "reason"}, {"object", "reason"}) or not row["reason"]:

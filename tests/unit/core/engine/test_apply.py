@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import pytest
@@ -49,7 +49,9 @@ class SlowHost(FakeHost):
         super().__init__(slow.machine)
         self.slow = slow
 
-    def write(self, path: str, content: bytes, *, mode: int = 0o644, uid: int = 0, gid: int = 0) -> None:
+    def write(
+        self, path: str, content: bytes | Iterable[bytes], *, mode: int = 0o644, uid: int = 0, gid: int = 0
+    ) -> None:
         name = path.rpartition("/")[2]
         self.slow.began(name)
         self.slow.on.get(name, lambda: None)()

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import yaml
 
+from installers.core.model import ClusterAbsent
 from installers.core.model.events import ActionStarted
 from installers.core.resources.command import GuardedCommand
-from tests.fake import FakeMachine, differences
+from tests.fake import FakeHost, FakeMachine, differences
 from tests.fake.crash import When
 from tests.fake.debian12 import copied
 from tests.unit.core.engine.debian_install import (
@@ -112,6 +115,26 @@ def test_uninstall_leaves_the_machine_as_it_was(undisturbed: Undisturbed, tmp_pa
     kept = {path for path in bench.machine.tree.nodes if path.startswith("/var/lib/olares/volumes/") and "data" in path}
     assert kept, "user data is gone"
     assert {row.what for row in result.kept} >= {"/var/lib/olares/secrets/postgres/admin"}
+
+
+def test_an_uninstall_asks_the_api_nothing(
+    undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes with the cluster, so that nothing waits for one that is dead."""
+    bench = installed(undisturbed, tmp_path)
+    asked: list[str] = []
+
+    def dead(name: str) -> Callable[..., NoReturn]:
+        def call(*_: object) -> NoReturn:
+            asked.append(name)
+            raise ClusterAbsent(name)
+
+        return call
+
+    monkeypatch.setattr(FakeHost, "objects", dead("list"))
+    monkeypatch.setattr(FakeHost, "apply_object", dead("apply"))
+    monkeypatch.setattr(FakeHost, "delete_object", dead("delete"))
+    assert (bench.uninstall().status, asked) == ("done", [])
 
 
 def assert_as_before(undisturbed: Undisturbed, bench: Workbench) -> None:

@@ -11,6 +11,7 @@ from installers.core.component.values import Platform
 from installers.core.model import Step
 from installers.core.model.events import ActionStarted
 from installers.core.resources.packages import Packages
+from installers.infrastructure.containerd.registries import FOLDER
 from installers.install import component_steps
 from installers.site import Node, Proxy, Registry, Site
 from tests.unit.core.engine.debian_install import debian_bench
@@ -62,6 +63,38 @@ def test_only_the_first_mirror_and_the_last_restart_containerd(bench: Workbench)
     assert "n.example" in bench.machine.tree.text(HOSTS)
     assert install(bench, MORE) == []
     assert len(install(bench, PLAIN)) == 1
+
+
+SECOND = "/etc/containerd/certs.d/quay.example_5000_/hosts.toml"
+
+
+def test_a_mirror_that_is_named_no_more_goes_and_an_undo_brings_it_back(bench: Workbench) -> None:
+    install(bench, MORE)
+    text = bench.machine.tree.text(SECOND)
+    assert [item.step.resource.key for item in bench.plan(steps(MIRROR)).changes()] == [f"former:{FOLDER}"]
+    assert install(bench, MIRROR) == [], "it is read at each pull"
+    assert not bench.machine.tree.exists(SECOND)
+    assert bench.machine.tree.exists(HOSTS)
+    assert bench.undo().status == "done"
+    assert bench.machine.tree.text(SECOND) == text
+
+
+@pytest.mark.parametrize("name", ["quay.example", "quay.example_5000_"])
+def test_a_file_of_the_users_own_or_one_he_edited_stays(bench: Workbench, name: str) -> None:
+    install(bench, MORE)
+    path = f"{FOLDER}/{name}/hosts.toml"
+    text = bench.machine.tree.text(SECOND).replace("m.example", "mine.example") if path == SECOND else "# mine\n"
+    bench.machine.tree.file(path, text)
+    install(bench, PLAIN)
+    assert bench.machine.tree.text(path) == text
+    assert bench.machine.tree.exists(SECOND) is (path == SECOND)
+
+
+def test_a_mirror_put_taken_away_and_put_again_leaves_nothing(bench: Workbench) -> None:
+    for site in (MORE, PLAIN, MORE, PLAIN, MIRROR):
+        install(bench, site)
+    assert bench.uninstall().status == "done"
+    assert [path for path in bench.machine.tree.nodes if "certs.d" in path] == []
 
 
 def test_an_uninstall_leaves_nothing_of_them(bench: Workbench) -> None:

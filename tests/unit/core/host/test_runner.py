@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,10 +113,10 @@ def test_answers_that_must_be_whole_are_not_cut() -> None:
 def test_lines_are_seen_as_they_come() -> None:
     seen: list[tuple[str, float]] = []
     run_process(
-        sh("echo one; sleep 0.5; printf 'half\\rtwo'"), timeout=10, on_line=lambda s: seen.append((s, time.monotonic()))
+        sh("echo one; sleep 0.4; printf 'half\\rtwo'"), timeout=10, on_line=lambda s: seen.append((s, time.monotonic()))
     )
     assert [line for line, _ in seen] == ["one", "half", "two"]
-    assert seen[1][1] - seen[0][1] > 0.3
+    assert seen[1][1] - seen[0][1] > 0.2
 
 
 def test_a_timeout_ends_everything_the_process_started(journal: Journal | None, tmp_path: str) -> None:
@@ -142,7 +142,8 @@ def test_a_process_deaf_to_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) ->
     assert time.monotonic() - began < 5
 
 
-def test_what_lingers_with_our_streams_does_not_hold_us() -> None:
+def test_what_lingers_with_our_streams_does_not_hold_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_LINGER", 0.1)
     began = time.monotonic()
     answer = run_process(sh("sleep 4 & echo done"), timeout=20)
     assert answer.stdout == "done\n"
@@ -204,8 +205,13 @@ def test_an_interrupt_ends_the_process_and_travels_on() -> None:
 
 
 @pytest.fixture
-def orphan() -> Iterator[Scope]:
-    """A process and its child left over by a runner that was killed; the child is in the background."""
+def orphan(tmp_path: Path) -> Iterator[Scope]:
+    """A process and its child left over by a runner that was killed; the child is in the background.
+
+    Each of the two ends when somebody opens its gate, the leader's and the child's.
+    """
+    for name in ("leader", "child"):
+        os.mkfifo(f"{tmp_path}/{name}")
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -215,7 +221,7 @@ def orphan() -> Iterator[Scope]:
                 os.write(write, f"{scope.name} {scope.pid} {scope.start_time}".encode())
                 threading.Timer(0.4, os._exit, (0,)).start()
 
-        run_process(sh("sleep 2.5 & sleep 1.5"), timeout=60, scopes=Dying())
+        run_process(sh(f"cat {tmp_path}/child & cat {tmp_path}/leader"), timeout=60, scopes=Dying())
         os._exit(1)
     name, child, started = os.read(read, 200).decode().split()
     os.waitpid(pid, 0)
@@ -226,19 +232,30 @@ def orphan() -> Iterator[Scope]:
     settle(scope, 0)
 
 
-def test_survivors_are_found_and_waited_for(orphan: Scope) -> None:
-    assert len(survivors(orphan)) == 3, "the shell and both sleeps"
-    began = time.monotonic()
-    settle(orphan, 20)
+def test_survivors_are_found_and_waited_for(orphan: Scope, tmp_path: Path) -> None:
+    wait_for(lambda: len(survivors(orphan)) == 3, "the shell and both it has started")
+    settled = threading.Thread(target=settle, args=(orphan, 20))
+    settled.start()
+    (tmp_path / "leader").write_text("")
+    wait_for(lambda: len(survivors(orphan)) == 1, "the child alone")
+    assert settled.is_alive(), "the background child is waited for also after its leader was gone"
+    (tmp_path / "child").write_text("")
+    settled.join(10)
+    assert not settled.is_alive()
     assert survivors(orphan) == []
-    assert 1 < time.monotonic() - began < 10, "waited for the background child also after its leader was gone"
+
+
+def wait_for(happened: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
 
 
 def test_survivors_are_ended_when_nobody_waits(orphan: Scope) -> None:
-    began = time.monotonic()
+    wait_for(lambda: len(survivors(orphan)) == 3, "the shell and both it has started")
     settle(orphan, 0)
-    assert survivors(orphan) == []
-    assert time.monotonic() - began < 1.5
+    assert survivors(orphan) == [], "nobody has opened their gates"
 
 
 def test_a_process_that_got_an_old_number_is_none_of_ours() -> None:

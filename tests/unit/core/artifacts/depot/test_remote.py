@@ -31,7 +31,7 @@ class Server(http.server.ThreadingHTTPServer):
 def address(workplace: Workplace) -> Iterator[str]:
     handler = functools.partial(Silent, directory=str(workplace.depot))
     with Server(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()

@@ -1,0 +1,115 @@
+"""A folder on a web server, with ranges; it notes what it is asked for."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+from urllib.parse import unquote
+
+_CHUNK = 1 << 18
+
+HTML = b"<!DOCTYPE html><html>Sign in to the network</html>"
+
+
+@dataclass
+class WebServer:
+    """Serves ``folder``; a context manager. ``asked``: each path. ``statuses``: by path, in place of a file."""
+
+    folder: Path
+    address: str = "127.0.0.1"
+    asked: list[str] = field(default_factory=list)
+    statuses: dict[str, int] = field(default_factory=dict)
+    sent: int = 0
+    """Bytes of files that were sent, about: connections count beside each other."""
+    pace: float = 0.0
+    """Bytes a second of one connection, 0 for as fast as can be."""
+    page: bytes = b""
+    """What it says with status 200 whatever it is asked for, as the server of a guest network does."""
+
+    def __enter__(self) -> WebServer:
+        outer = self
+
+        class Handler(_Handler):
+            server_of = outer
+
+        self._server = ThreadingHTTPServer((self.address, 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}:{self.port}/olares"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_of: WebServer
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+    def do_GET(self) -> None:
+        web = self.server_of
+        path = unquote(self.path).removeprefix("/olares/")
+        web.asked.append(path)
+        file = web.folder / path
+        if web.page:
+            self._answer(200, web.page, {"Content-Type": "text/html"})
+        elif path in web.statuses or not file.is_file():
+            self._answer(web.statuses.get(path, 404), b"no", {})
+        else:
+            with file.open("rb") as content:
+                self._file(content)
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except ConnectionError:
+            self.close_connection = True
+
+    def _file(self, file: BinaryIO) -> None:
+        size = os.fstat(file.fileno()).st_size
+        asked = self.headers.get("Range", "")
+        low, high = 0, size - 1
+        if asked:
+            first, last = asked.removeprefix("bytes=").split("-")
+            low, high = int(first), min(int(last), high)
+        self.send_response(206 if asked else 200)
+        if asked:
+            self.send_header("Content-Range", f"bytes {low}-{high}/{size}")
+        self.send_header("Content-Length", str(high + 1 - low))
+        self.end_headers()
+        file.seek(low)
+        left = high + 1 - low
+        while left > 0 and (chunk := file.read(min(_CHUNK, left))):
+            self.wfile.write(chunk)
+            self.server_of.sent += len(chunk)
+            left -= len(chunk)
+            if pace := self.server_of.pace:
+                time.sleep(len(chunk) / pace)
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
