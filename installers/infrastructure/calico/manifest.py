@@ -15,8 +15,8 @@ from typing import Any
 from installers.core.actions.objects import ApplyObject
 from installers.core.artifacts.reference import MARK
 from installers.core.facts.files import TextAt, sha256
-from installers.core.facts.objects import ObjectsOf, ref_of
-from installers.core.model import Decision, Deferred, Fact, Facts, May, Object, Recorded
+from installers.core.facts.objects import ref_of
+from installers.core.model import Decision, Deferred, Fact, Facts, May, Object
 from installers.core.resources.base import BaseResource
 from installers.core.resources.objects import Objects
 from installers.infrastructure.containerd.upstream import PLUGINS
@@ -91,14 +91,20 @@ class Manifest(BaseResource):
         return "objects:calico"
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        kinds = dict.fromkeys(ref_of(name).kind for name in names())
-        return (TextAt(self.path), Recorded(self.key), *(ObjectsOf(kind) for kind in kinds))
+        return (TextAt(self.path), *Objects("calico", tuple(map(_bare, names()))).needs())
 
     def decide(self, facts: Facts) -> Decision:
         text = facts[TextAt(self.path)]
         if text is None or sha256(text.encode()) != self.sha256:
             return Deferred("calico's manifest is in place", tuple(May(ApplyObject.kind, name) for name in names()))
         return Objects("calico", tuple(map(self.settings.applied, _documents(text)))).decide(facts)
+
+
+def _bare(name: str) -> Object:
+    """An object of which nothing is known but what it is called."""
+    ref = ref_of(name)
+    metadata = {"name": ref.name} | ({"namespace": ref.namespace} if ref.namespace else {})
+    return {"apiVersion": ref.kind.api_version, "kind": ref.kind.name, "metadata": metadata}
 
 
 @cache
