@@ -396,7 +396,16 @@ def _remove_own(paths: Paths, everything: Literal["keep-data", "all"]) -> None:
     """The program's own traces, once nothing on the machine is its work any more."""
     for path in (paths.journal, f"{paths.journal}-journal"):
         Path(path).unlink(missing_ok=True)
-    doomed = [f"{paths.state}/trust", paths.before, paths.built, paths.scratch, paths.cache, paths.logs, paths.run]
+    doomed = [
+        f"{paths.state}/trust",
+        f"{paths.state}/index",
+        paths.before,
+        paths.built,
+        paths.scratch,
+        paths.cache,
+        paths.logs,
+        paths.run,
+    ]
     if everything == "all":
         doomed += [paths.volumes, paths.secrets]
     # In a machine cache and ledger are shared with the computer around it: what is mounted is not ours.

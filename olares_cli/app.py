@@ -48,7 +48,7 @@ COMMANDS = (
     Row("explain", "Explain an error by its id; works offline."),
     Row("facts", "Show or record what Olares knows about this machine."),
     Row("bundle", "Make and check signed bundles, for hosts with no way out."),
-    Row("index", "Compare pinned upstream releases with what is published."),
+    Row("index", "Show, take or publish a signed index; compare it with upstream."),
     Row("version", "Show the version of this program."),
     Row("config", "Describe the configuration file.", hidden=True),
     Row("run", "Carry out a run in its own unit.", hidden=True),

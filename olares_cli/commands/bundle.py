@@ -89,7 +89,7 @@ def create(
 def verify(session: Session, path: PATH, trust: Annotated[str, TRUST] = "") -> int:
     from installers.core.artifacts.depot.open import check_files, examine
 
-    depot = examine(_absolute(path), session.paths, trust=trust)
+    depot = examine(absolute(path), session.paths, trust=trust)
     check_files(depot, _reporting(session))
     _show(session, depot, "verified")
     session.say(f"Every signature and all {len(depot.targets)} files are right.")
@@ -100,7 +100,7 @@ def show_(session: Session, path: PATH) -> int:
     from installers.core.artifacts.depot.open import claimed, examine
     from installers.core.artifacts.depot.trust import Trust
 
-    place = _absolute(path)
+    place = absolute(path)
     maker = claimed(place, session.paths)
     trusted = Trust(Path(session.paths.state) / "trust").has(maker)
     # Whether it can be trusted is asked where it is used; here it has to be sound in itself.
@@ -112,7 +112,7 @@ def sign(session: Session, path: PATH, keys: KEYS = DEFAULT_KEYS, days: DAYS = D
     from installers.bundle import sign_again
 
     need_root("bundle sign")
-    sign_again(Path(_absolute(path)), keys, timedelta(days=days), _reporting(session))
+    sign_again(Path(absolute(path)), keys, timedelta(days=days), _reporting(session))
     session.say(f"Signed again; it can be taken up for {days} days from now.")
     return Code.FINE
 
@@ -121,7 +121,7 @@ def keys(session: Session, keys: KEYS = DEFAULT_KEYS) -> int:
     from installers.core.artifacts.depot.keys import publisher
 
     need_root("bundle keys")
-    return _fingerprint(session, publisher(keys).fingerprint)
+    return fingerprint_shown(session, publisher(keys).fingerprint)
 
 
 def rotate(session: Session, keys: KEYS = DEFAULT_KEYS, yes: Annotated[bool, YES] = False) -> int:
@@ -130,16 +130,16 @@ def rotate(session: Session, keys: KEYS = DEFAULT_KEYS, yes: Annotated[bool, YES
     need_root("bundle rotate")
     if not yes:
         confirm(session, f"Make new keys in {keys} and remove the old ones?")
-    code = _fingerprint(session, rotated(keys).fingerprint)
+    code = fingerprint_shown(session, rotated(keys).fingerprint)
     session.say("Bundles signed from now on carry the change; sign those in use again: `olares-cli bundle sign PATH`.")
     return code
 
 
-def _absolute(path: str) -> str:
+def absolute(path: str) -> str:
     return path if path.startswith(("http://", "https://")) else str(Path(path).absolute())
 
 
-def _fingerprint(session: Session, fingerprint: str) -> int:
+def fingerprint_shown(session: Session, fingerprint: str) -> int:
     if session.human:
         session.data(fingerprint)
     else:

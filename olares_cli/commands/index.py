@@ -1,15 +1,20 @@
-"""``index``: the files of upstream releases that are pinned, against what their projects publish."""
+"""``index``: the list of what is installed: whose it is, a newer signed one, and what upstream projects publish."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from installers.core.errors import Failure
 from olares_cli import here
+from olares_cli.asking import need_root
+from olares_cli.commands.bundle import DAYS, DEFAULT_DAYS, DEFAULT_KEYS, KEYS, absolute, fingerprint_shown
+from olares_cli.commands.choices import TRUST
 from olares_cli.options import command, examples
 from olares_cli.session import Code, Session
 from olares_cli.ui.text import Span, Table, show
@@ -17,20 +22,107 @@ from olares_cli.ui.text import Span, Table, show
 if TYPE_CHECKING:
     from installers.core.artifacts.upstream import Compared
 
+PLACE = Annotated[str, typer.Argument(metavar="PLACE", help="A directory, or the address of one on a web server.")]
+FOLDER = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Where it lies; index/*.yaml there is signed, the program's own if none.")
+]
+
 
 def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
     group = typer.Typer(help=help, hidden=hidden, rich_markup_mode=None, no_args_is_help=True)
-    group.callback()(_index)
-    group.command(
-        "refresh",
-        help="Ask projects for their digests; show what is new or differs.",
-        epilog=examples("olares-cli index refresh", "olares-cli index refresh k3s --output json"),
-    )(command(refresh))
+
+    def add(function: Callable[..., int], about: str, *lines: str, name: str = "") -> None:
+        group.command(name or function.__name__, help=about, epilog=examples(*lines))(command(function))
+
+    add(
+        refresh,
+        "Ask projects for their digests; show what is new or differs.",
+        "olares-cli index refresh",
+        "olares-cli index refresh k3s --output json",
+    )
+    add(
+        show_,
+        "Show which index is in use, and what one that was taken would change.",
+        "olares-cli index show",
+        name="show",
+    )
+    add(
+        take,
+        "Take a newer signed index; an installed host goes by it after `index use`.",
+        "sudo olares-cli index take https://example.org/olares-index --trust sha256:FINGERPRINT",
+    )
+    add(use, "Go by the index that was taken last.", "sudo olares-cli index use")
+    add(drop, "Go back to the program's own index.", "sudo olares-cli index drop")
+    add(
+        publish,
+        "Sign an index for others, with the keys of your bundles.",
+        "sudo olares-cli index publish /srv/olares-index",
+    )
     app.add_typer(group, name="index")
 
 
-def _index() -> None:
-    """Keeps ``refresh`` a command of its own, although it is the only one."""
+def show_(session: Session) -> int:
+    from installers.core.artifacts.inuse import TAKEN, USED, folder, lapsed, own_made, read
+    from installers.core.artifacts.signed import changes
+
+    place = folder(session.paths.state)
+    late = lapsed(session.paths.state)
+    used, taken, rows = None if late else read(place, USED), read(place, TAKEN), changes(session.paths)
+    if not session.human:
+        named = {"used": used, "taken": taken, "lapsed": late, "own": own_made()}
+        session.record({"type": "index", **named, "changes": [asdict(row) for row in rows]})
+        return Code.FINE
+    if used is None:
+        session.data(f"in use: the program's own, version {own_made()}, trusted with the program")
+    else:
+        session.data(f"in use: version {used.version} of {used.place}")
+        session.data(f"signed by {used.fingerprint}; could be taken up until {used.expires}")
+    if late:
+        session.data(f"not in use: version {late.version} of {late.place}, older than the program's own")
+    elif taken and taken != used:
+        session.data(f"taken, not in use (`olares-cli index use`): version {taken.version} of {taken.place}")
+        for row in rows:
+            session.data(f"  {row.name}: {row.before or 'none'} -> {row.after or 'none'}")
+    return Code.FINE
+
+
+def take(session: Session, place: PLACE, trust: Annotated[str, TRUST] = "") -> int:
+    from installers.core.artifacts.index import architecture
+    from installers.core.artifacts.inuse import USED, folder, read
+    from installers.core.artifacts.signed import take as keep
+
+    need_root("index take")
+    here.site(session)  # for its way out
+    row = keep(absolute(place), session.paths, trust=trust, arch=architecture())
+    session.say(f"Taken: version {row.version}, signed by {row.fingerprint}.")
+    if read(folder(session.paths.state), USED) != row:
+        session.say("This host is installed and goes on with the index it has; see `olares-cli index show`,")
+        session.say("then `olares-cli index use` and `olares-cli plan`.")
+    return Code.FINE
+
+
+def use(session: Session) -> int:
+    from installers.core.artifacts.signed import use as go_by
+
+    need_root("index use")
+    row = go_by(session.paths)
+    session.say(f"In use: version {row.version}, signed by {row.fingerprint}. `olares-cli plan` shows what changes.")
+    return Code.FINE
+
+
+def drop(session: Session) -> int:
+    from installers.core.artifacts.signed import drop as go_back
+
+    need_root("index drop")
+    session.say("The program's own index is in use." if go_back(session.paths) else "It was in use already.")
+    return Code.FINE
+
+
+def publish(session: Session, folder: FOLDER, keys: KEYS = DEFAULT_KEYS, days: DAYS = DEFAULT_DAYS) -> int:
+    from installers.core.artifacts.signed import publish as sign
+
+    need_root("index publish")
+    return fingerprint_shown(session, sign(folder.absolute(), keys, valid=timedelta(days=days)))
 
 
 def refresh(

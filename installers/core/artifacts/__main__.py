@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from installers.core.artifacts.depot.bring import bring
 from installers.core.artifacts.depot.contents import Target
 from installers.core.artifacts.depot.take import Supply, take
 from installers.core.artifacts.index import architecture, index, pinned
+from installers.core.artifacts.inuse import go_by
 from installers.core.artifacts.recipes import ROOT, made_of, plan
 from installers.core.artifacts.registries import fetched
 from installers.core.artifacts.releases import fetched_release, note_members, released
@@ -50,6 +52,7 @@ def main() -> int:
     # PID 1 of a namespace is sent no signal it has no handler for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
+        go_by(str(options.state), os.environ)
         {"fetch": _fetch, "bring": _bring, "take": _take, "build": _build}[options.verb](options)
     except Failure as failure:
         sys.stdout.write(failure_line(failure) + "\n")

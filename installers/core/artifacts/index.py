@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from enum import StrEnum
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import msgspec
 
+from installers.core.artifacts.inuse import VARIABLE, text
 from installers.core.errors import Failure
 
 
@@ -82,10 +83,14 @@ def parse_index(text: str) -> Index:
     return msgspec.convert(yaml.load(text, Loader=loader), Index, strict=True)  # noqa: S506 (a safe loader)
 
 
-@cache
 def index() -> Index:
-    """The index this program was shipped with."""
-    return parse_index(resources.files("installers.core.artifacts").joinpath("index.yaml").read_text())
+    """The index in use: the one this program was shipped with, or a signed one that was taken."""
+    return _index(os.environ.get(VARIABLE, ""))
+
+
+@cache
+def _index(place: str) -> Index:
+    return parse_index(text("index.yaml", place))
 
 
 _DEBIAN_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}

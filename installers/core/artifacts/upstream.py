@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +11,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from hashlib import sha256
-from importlib import resources
 from typing import Any, Protocol
 from urllib.parse import quote, urljoin
 
 import msgspec
 
+from installers.core.artifacts.inuse import VARIABLE, text
 from installers.core.errors import Failure
 
 TIMEOUT = 20.0
@@ -79,10 +80,14 @@ def parse_upstream(text: str) -> Upstream:
     return msgspec.convert(yaml.load(text, Loader=loader), Upstream, strict=True)  # noqa: S506 (a safe loader)
 
 
-@cache
 def upstream() -> Upstream:
-    """The releases this program was shipped with."""
-    return parse_upstream(resources.files("installers.core.artifacts").joinpath("upstream.yaml").read_text())
+    """The releases of the index in use."""
+    return _upstream(os.environ.get(VARIABLE, ""))
+
+
+@cache
+def _upstream(place: str) -> Upstream:
+    return parse_upstream(text("upstream.yaml", place))
 
 
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")

@@ -52,7 +52,7 @@ Commands:
   explain    Explain an error by its id; works offline.
   facts      Show or record what Olares knows about this machine.
   bundle     Make and check signed bundles, for hosts with no way out.
-  index      Compare pinned upstream releases with what is published.
+  index      Show, take or publish a signed index; compare it with upstream.
   version    Show the version of this program.
 
   Start here:

@@ -11,14 +11,14 @@ from installers.core.errors import Failure
 
 FILE = "contents.json"
 METADATA = "metadata"
-FETCHED, BUILT, LEDGER, APT = "fetched", "built", "ledger", "apt"
+FETCHED, BUILT, LEDGER, APT, INDEX = "fetched", "built", "ledger", "apt", "index"
 LIMIT = 8 << 20
 """Bytes a metadata file may have; one of a thousand targets has 200 KiB."""
 
 FORMAT = 1
 """Raised when an older program could not read a newer depot."""
 
-_TOPS = frozenset({FETCHED, BUILT, LEDGER, APT})
+_TOPS = frozenset({FETCHED, BUILT, LEDGER, APT, INDEX})
 
 
 class Contents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
