@@ -42,13 +42,13 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
     )
     add(
         show_,
-        "Show which index is in use, and what one that was taken would change.",
+        "Show which index is in use, and what a taken one would change.",
         "olares-cli index show",
         name="show",
     )
     add(
         take,
-        "Take a newer signed index; an installed host goes by it after `index use`.",
+        "Take a newer signed index; `index use` puts it to use.",
         "sudo olares-cli index take https://example.org/olares-index --trust sha256:FINGERPRINT",
     )
     add(use, "Go by the index that was taken last.", "sudo olares-cli index use")
