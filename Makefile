@@ -8,6 +8,8 @@ WHEELS := build/wheelhouse
 NAME ?= olares
 CLI := $(BIN)/olares-cli
 SYSTEM := $(shell uname -s)
+# A third of the tests' time is waiting, for processes and sockets: two workers a core.
+WORKERS := $(shell expr 2 \* `getconf _NPROCESSORS_ONLN`)
 
 .PHONY: help up down test check goldens e2e e2e-long e2e-vm bench docs wheelhouse clean
 
@@ -31,7 +33,7 @@ down: $(BIN)/.ready ## remove that machine and all it needed on this computer
 	$(CLI) machine delete $(NAME) --yes
 
 test: $(BIN)/.ready ## unit and contract tests, linters, types, import rules
-	$(BIN)/pytest --numprocesses auto --dist worksteal
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 check: $(BIN)/.ready ## linters and types only
 	$(BIN)/ruff check .

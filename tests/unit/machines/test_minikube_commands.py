@@ -86,7 +86,7 @@ def test_a_mac_makes_its_machine_with_vfkit_unless_told_otherwise(mac: Mac, desk
 @pytest.mark.parametrize(("system", "wheels"), [("Darwin", False), ("Linux", True)])
 def test_make_up_ships_wheels_only_where_they_are_installed(system: str, wheels: bool) -> None:
     told = subprocess.run(
-        ["make", "--dry-run", "--always-make", "up", f"SYSTEM={system}"],
+        ["make", "--no-print-directory", "--dry-run", "--always-make", "up", f"SYSTEM={system}"],
         capture_output=True,
         text=True,
         timeout=30,
