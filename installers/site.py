@@ -149,8 +149,9 @@ class Site:
 
     ``source`` and ``kube`` are "" until they are chosen, once per installation (``installers.choice``);
     ``edition``, which set of versions that is, is chosen with them. ``places``: the base addresses of a
-    mirror, or the path of a bundle. ``publisher``: the fingerprint of the signed depot that a mirror turned out to be,
-    "" where it is none. ``pins``: digests a person vouches for (release-version-architecture, sha256).
+    mirror, or the path of a bundle. ``publisher``: the fingerprint of the signed depot that a mirror turned
+    out to be, "" where it is none. ``index``: the folder of the signed index in use, "" for the program's
+    own. ``pins``: digests a person vouches for (release-version-architecture, sha256).
     """
 
     source: str = ""
@@ -158,6 +159,7 @@ class Site:
     edition: str = ""
     places: tuple[str, ...] = ()
     publisher: str = ""
+    index: str = ""
     pins: tuple[tuple[str, str], ...] = ()
     accept_eol: bool = False
     node: Node = field(default_factory=Node)

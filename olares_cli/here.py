@@ -35,9 +35,9 @@ def probe(site: Site | None = None) -> Probe:
 def site(session: Session, *, source: str = "", kube: str = "", accept_eol: bool = False) -> Site:
     """The site in the configuration file, with what the command line says laid over it.
 
-    Its proxies, and the index in use, count from now on, for this process and what it starts.
+    Its proxies count from now on, for this process and what it starts.
     """
-    from installers.core.artifacts.inuse import go_by, lapsed
+    from installers.core.artifacts.inuse import in_use, lapsed
     from installers.core.component.sitefile import KUBES, read_site, source_of
     from installers.proxies import go_out, with_proxy
 
@@ -56,9 +56,9 @@ def site(session: Session, *, source: str = "", kube: str = "", accept_eol: bool
     )
     wanted = with_proxy(wanted, probe(), session.environ)
     go_out(wanted, os.environ)
-    if go_by(session.paths.state, os.environ) is None and (row := lapsed(session.paths.state)):
+    if row := lapsed(session.paths.state):
         session.say(f"The index signed by {row.fingerprint} is older than this program's own, which counts.")
-    return wanted
+    return replace(wanted, index=in_use(session.paths.state))
 
 
 def options(

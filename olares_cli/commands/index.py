@@ -102,10 +102,10 @@ def take(session: Session, place: PLACE, trust: Annotated[str, TRUST] = "") -> i
 
 
 def use(session: Session) -> int:
-    from installers.core.artifacts.signed import use as go_by
+    from installers.core.artifacts.signed import use as put_to_use
 
     need_root("index use")
-    row = go_by(session.paths)
+    row = put_to_use(session.paths)
     session.say(f"In use: version {row.version}, signed by {row.fingerprint}. `olares-cli plan` shows what changes.")
     return Code.FINE
 
@@ -129,11 +129,11 @@ def refresh(
     session: Session,
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Only these releases.")] = None,
 ) -> int:
-    from installers.core.artifacts.upstream import State, compare
+    from installers.core.artifacts.upstream import State, compare, upstream
 
-    here.site(session)  # for its way out
+    site = here.site(session)
     session.say("Asking the projects for their lists of digests...")
-    rows = compare(tuple(names or ()))
+    rows = compare(tuple(names or ()), among=upstream(site.index))
     if all(row.state is State.UNREACHED for row in rows):
         raise Failure("OLR-ART-016", reason=rows[0].why)
     if session.human:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from pathlib import Path
@@ -23,7 +22,7 @@ from installers.core.artifacts.depot.bring import bring
 from installers.core.artifacts.depot.contents import Target
 from installers.core.artifacts.depot.take import Supply, take
 from installers.core.artifacts.index import architecture, index, pinned
-from installers.core.artifacts.inuse import go_by
+from installers.core.artifacts.inuse import in_use
 from installers.core.artifacts.recipes import ROOT, made_of, plan
 from installers.core.artifacts.registries import fetched
 from installers.core.artifacts.releases import fetched_release, note_members, released
@@ -52,7 +51,6 @@ def main() -> int:
     # PID 1 of a namespace is sent no signal it has no handler for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        go_by(str(options.state), os.environ)
         {"fetch": _fetch, "bring": _bring, "take": _take, "build": _build}[options.verb](options)
     except Failure as failure:
         sys.stdout.write(failure_line(failure) + "\n")
@@ -61,8 +59,9 @@ def main() -> int:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    release = options.name not in index().artifacts
-    pin = released(options.name) if release else pinned(options.name)
+    place = in_use(str(options.state))
+    release = options.name not in index(place).artifacts
+    pin = released(options.name, among=upstream(place)) if release else pinned(options.name, among=index(place))
     if release and not pin.file.sha256:
         # The plan took a digest from olares.yaml, which a person vouched for there.
         pin = msgspec.structs.replace(pin, file=msgspec.structs.replace(pin.file, sha256=options.expected))
@@ -88,13 +87,19 @@ def _take(options: argparse.Namespace) -> None:
     supplies = tuple(Supply(*row) for row in work["files"])
     cache = Cache(options.cache, options.state / "built")
     take(options.name, supplies, built, cache=cache, report=Lines())
-    if built is None and options.name in upstream().releases:
+    if built is None and options.name in upstream(in_use(str(options.state))).releases:
         note_members(options.name, supplies[0].sha256, cache.root / supplies[0].entry, cache)
 
 
 def _build(options: argparse.Namespace) -> None:
     here = apt.release()
-    planned = plan(options.name, release=made_of(here.id, here.codename), arch=architecture(), root=options.recipes)
+    planned = plan(
+        options.name,
+        release=made_of(here.id, here.codename),
+        arch=architecture(),
+        root=options.recipes,
+        among=index(in_use(str(options.state))),
+    )
     if planned.key != options.expected:
         raise Failure("OLR-ART-012", recipe=options.name)
     paths = Paths(state=str(options.state))

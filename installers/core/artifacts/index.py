@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from enum import StrEnum
 from functools import cache
@@ -10,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from installers.core.artifacts.inuse import VARIABLE, text
+from installers.core.artifacts.inuse import text
 from installers.core.errors import Failure
 
 
@@ -83,13 +82,9 @@ def parse_index(text: str) -> Index:
     return msgspec.convert(yaml.load(text, Loader=loader), Index, strict=True)  # noqa: S506 (a safe loader)
 
 
-def index() -> Index:
-    """The index in use: the one this program was shipped with, or a signed one that was taken."""
-    return _index(os.environ.get(VARIABLE, ""))
-
-
 @cache
-def _index(place: str) -> Index:
+def index(place: str = "") -> Index:
+    """The signed index in a folder, "": the one this program was shipped with."""
     return parse_index(text("index.yaml", place))
 
 

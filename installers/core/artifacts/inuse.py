@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import MutableMapping
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
@@ -24,9 +23,6 @@ from installers.core.errors import Failure
 
 FILES = ("index.yaml", "upstream.yaml")
 """What an index is made of."""
-
-VARIABLE = "OLARES_INDEX"
-"""Names the folder of the index in use inside this process; unset: the program's own."""
 
 USED, TAKEN = "use.json", "taken.json"
 
@@ -103,15 +99,10 @@ def outdated(row: Taken) -> bool:
     return row.version < own_made()
 
 
-def go_by(state: str, environ: MutableMapping[str, str]) -> Taken | None:
-    """Have this process go by the index in use; None for the program's own."""
-    place = folder(state)
-    row = read(place, USED)
-    environ.pop(VARIABLE, None)
-    if row is None or outdated(row):
-        return None
-    environ[VARIABLE] = str(place)
-    return row
+def in_use(state: str) -> str:
+    """The folder of the index in use, "" for the program's own."""
+    row = read(folder(state), USED)
+    return "" if row is None or outdated(row) else str(folder(state))
 
 
 def lapsed(state: str) -> Taken | None:

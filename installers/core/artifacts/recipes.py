@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from installers.core.artifacts.index import Pinned, pinned
+from installers.core.artifacts.index import Index, Pinned, pinned
 from installers.core.errors import Failure
 
 ROOT = Path(__file__).parents[2]
@@ -158,12 +158,15 @@ def made_of(id: str, codename: str) -> str:
     return DEBIAN if id == "debian" else codename
 
 
-def plan(name: str, *, release: str, arch: str, root: Path = ROOT) -> Planned:
-    """Read a recipe and everything it names. ``release``: of what it is made of, ``arch``: Debian's word."""
-    return _plan(name, release=release, arch=arch, root=root, above=())
+def plan(name: str, *, release: str, arch: str, root: Path = ROOT, among: Index | None = None) -> Planned:
+    """Read a recipe and everything it names. ``release``: of what it is made of, ``arch``: Debian's word.
+
+    ``among``: the index its artifacts are looked up in, by default the program's own.
+    """
+    return _plan(name, release=release, arch=arch, root=root, among=among, above=())
 
 
-def _plan(name: str, *, release: str, arch: str, root: Path, above: tuple[str, ...]) -> Planned:
+def _plan(name: str, *, release: str, arch: str, root: Path, among: Index | None, above: tuple[str, ...]) -> Planned:
     if name in above:
         raise Failure("OLR-ART-011", recipe=name, reason=f"it uses itself: {' → '.join((*above, name))}")
     folder = root / name
@@ -174,12 +177,14 @@ def _plan(name: str, *, release: str, arch: str, root: Path, above: tuple[str, .
         scripts = _scripts(folder) if recipe.commands else []
     except FileNotFoundError as error:
         raise Failure("OLR-ART-011", recipe=name, reason=f"{error.filename} is missing") from error
-    pins = tuple(pinned(one, arch=arch) for one in dict.fromkeys(row.artifact for row in recipe.artifacts))
+    pins = tuple(pinned(one, arch=arch, among=among) for one in dict.fromkeys(row.artifact for row in recipe.artifacts))
     used = list(dict.fromkeys(row.recipe for row in recipe.uses))
     if recipe.base == "debian" and name != BASE:
         used.insert(0, BASE)
     above = (*above, name)
-    uses = tuple(_plan(one, release=release, arch=arch, root=_root(one, root), above=above) for one in used)
+    uses = tuple(
+        _plan(one, release=release, arch=arch, root=_root(one, root), among=among, above=above) for one in used
+    )
     for row in recipe.uses:
         if row.file not in uses[used.index(row.recipe)].recipe.makes:
             raise Failure("OLR-ART-011", recipe=name, reason=f"{row.recipe} makes no {row.file}")

@@ -21,7 +21,7 @@ from installers.core.artifacts.fetch.mirrors import public
 from installers.core.artifacts.fetch.proxy import ProxyFault
 from installers.core.artifacts.index import File, Pinned, Registry, architecture
 from installers.core.artifacts.report import Report
-from installers.core.artifacts.upstream import upstream
+from installers.core.artifacts.upstream import Upstream, upstream
 from installers.core.errors import Failure
 from installers.core.facts.artifacts import Built, BuiltFile
 
@@ -29,14 +29,20 @@ MOST = 4 << 30
 """Bytes a release's file may have at most: what a place says of its size is believed up to this."""
 
 
-def released(name: str, *, arch: str = "", vouched: Mapping[str, str] = MappingProxyType({})) -> Pinned:
-    """A release's file for an architecture (default: this machine's).
+def released(
+    name: str,
+    *,
+    arch: str = "",
+    vouched: Mapping[str, str] = MappingProxyType({}),
+    among: Upstream | None = None,
+) -> Pinned:
+    """A release's file for an architecture (default: this machine's) ``among`` those of an index (default: our own).
 
     ``vouched``: digests a person vouches for, by release-version-architecture: they count where none is pinned.
     ``OLR-ART-015``: there is no such release; ``OLR-ART-001``: not for this architecture.
     """
     arch = arch or architecture()
-    known = upstream().releases
+    known = (among or upstream()).releases
     if name not in known:
         raise Failure("OLR-ART-015", release=name, known=", ".join(known))
     release = known[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from urllib.parse import quote, urljoin
 
 import msgspec
 
-from installers.core.artifacts.inuse import VARIABLE, text
+from installers.core.artifacts.inuse import text
 from installers.core.errors import Failure
 
 TIMEOUT = 20.0
@@ -80,13 +79,9 @@ def parse_upstream(text: str) -> Upstream:
     return msgspec.convert(yaml.load(text, Loader=loader), Upstream, strict=True)  # noqa: S506 (a safe loader)
 
 
-def upstream() -> Upstream:
-    """The releases of the index in use."""
-    return _upstream(os.environ.get(VARIABLE, ""))
-
-
 @cache
-def _upstream(place: str) -> Upstream:
+def upstream(place: str = "") -> Upstream:
+    """The releases of the signed index in a folder, "": of the one this program was shipped with."""
     return parse_upstream(text("upstream.yaml", place))
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module
 from importlib.resources import files
 
+from installers.core.artifacts.index import Index
 from installers.core.artifacts.recipes import Planned, plan
 from installers.core.component.manifest import Edition, Manifest, parse
 from installers.core.component.values import Values
@@ -43,9 +44,9 @@ class Component:
         """A file of its folder as text, for manifests that carry one."""
         return files("installers").joinpath(self.path, name).read_text()
 
-    def recipe(self, name: str, *, release: str, arch: str) -> Planned:
-        """One of its recipes by folder name, with the key of what it makes."""
-        return plan(f"{self.path}/{name}", release=release, arch=arch)
+    def recipe(self, name: str, *, release: str, arch: str, among: Index | None = None) -> Planned:
+        """One of its recipes by folder name, with the key of what it makes ``among`` an index's artifacts."""
+        return plan(f"{self.path}/{name}", release=release, arch=arch, among=among)
 
 
 def _none(site: Site, values: Values) -> Iterable[Resource]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from installers.core.artifacts.index import Pinned
+from installers.core.artifacts.index import Pinned, index
 from installers.core.artifacts.recipes import Planned
 from installers.core.artifacts.releases import released
+from installers.core.artifacts.upstream import upstream
 from installers.core.component.load import Component
 from installers.core.component.values import Platform, Values
 from installers.core.errors import Failure
@@ -58,7 +59,7 @@ def build_steps(wanted: Sequence[Wanted], site: Site, platform: Platform) -> lis
     _check_requires(wanted)
     published = {one.component.name: one.component.manifest.publishes for one in wanted}
     opens = tuple(sorted({port for one in wanted for port in one.component.manifest.opens}))
-    recipes, releases = _Recipes(platform), _Releases(site, platform)
+    recipes, releases = _Recipes(site, platform), _Releases(site, platform)
     chains = [(one, list(_resources(one.component, site, recipes, releases, published, opens))) for one in wanted]
     packages = _packages(chains)
     binaries = [resource for _, chain in chains for resource in chain if isinstance(resource, Binary)]
@@ -96,12 +97,13 @@ def _check_requires(wanted: Sequence[Wanted]) -> None:
 class _Recipes:
     """Everything to be built, each recipe once, however many components use it."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, site: Site, platform: Platform) -> None:
         self.platform = platform
+        self.index = index(site.index)
         self._planned: dict[str, tuple[Planned, str]] = {}
 
     def of(self, component: Component, name: str) -> Planned:
-        planned = component.recipe(name, release=self.platform.release, arch=self.platform.arch)
+        planned = component.recipe(name, release=self.platform.release, arch=self.platform.arch, among=self.index)
         self._planned.setdefault(planned.name, (planned, component.name))
         return planned
 
@@ -151,7 +153,10 @@ class _Releases:
 
     def of(self, component: Component) -> dict[str, Pinned]:
         vouched = dict(self.site.pins)
-        pins = {name: released(name, arch=self.arch, vouched=vouched) for name in component.edition.releases}
+        known = upstream(self.site.index)
+        pins = {
+            name: released(name, arch=self.arch, vouched=vouched, among=known) for name in component.edition.releases
+        }
         for name, pin in pins.items():
             self._pins.setdefault(name, (pin, component.name))
         return pins

