@@ -120,20 +120,21 @@ class SelinuxOn:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Whether ``programs`` are here, and they and all below ``trees`` carry the labels of SELinux' policy.
+    """Whether ``programs`` are here, and they and the ``folders`` carry the labels of SELinux' policy.
 
-    A tree that is not here yet gets its label as it is made.
+    What comes to lie in a folder takes its label from there, or from the policy. All below is not looked at: it
+    is running containers' own, and may be a million files. A folder that is not here yet is labelled as it is made.
     """
 
     costly: ClassVar[bool] = True
 
     programs: tuple[str, ...]
-    trees: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
 
     def load(self, probe: Probe) -> bool | Unknown:
         if any(probe.stat(path) is None for path in self.programs):
             return False
-        answer = probe.query(Query("restorecon", ("-n", "-v", "-R", "-i", *self.programs, *self.trees)))
+        answer = probe.query(Query("restorecon", ("-n", "-v", "-i", *self.programs, *self.folders)))
         if answer.code:
             return Unknown(f"restorecon does not answer: {(answer.stderr or answer.stdout).strip()[:200]}")
         return not answer.stdout.strip()

@@ -136,7 +136,7 @@ QUERIES: Mapping[str, Row] = {
         timeout=60.0,
     ),
     "rpm": Row("rpm", verbs=(("-qa",),), options=("--qf=",), timeout=60.0),
-    "restorecon": Row("restorecon", verbs=(("-n", "-v"),), options=("-R", "-i"), timeout=120.0),
+    "restorecon": Row("restorecon", verbs=(("-n", "-v"),), options=("-i",), timeout=60.0),
     "systemctl": Row(
         "systemctl",
         verbs=(

@@ -93,14 +93,14 @@ class SelinuxPolicies(BaseResource):
         return _refused(todo) or Change(_install(todo), _why(gone, todo), after)
 
 
-def labels(name: str, programs: tuple[str, ...], trees: tuple[str, ...] = ()) -> Where:
+def labels(name: str, programs: tuple[str, ...], folders: tuple[str, ...] = ()) -> Where:
     """Where SELinux is on, the labels its policy has for what we put there: a file made gets its directory's."""
     return Where(
         Is(SelinuxOn(), True),
         GuardedCommand(
             name=f"labels of {name}",
-            argv=("restorecon", "-R", "-i", *programs, *trees),
-            done_when=Labelled(programs, trees),
+            argv=("restorecon", "-i", *programs, *folders),
+            done_when=Labelled(programs, folders),
             timeout=600,
             undo="labels go with the files they are on",
         ),

@@ -14,6 +14,7 @@ from installers.core.resources.where import Is, Where
 from installers.site import Site
 
 PROGRAM = "/usr/local/bin/containerd"
+BESIDE = (PROGRAM, "/usr/local/bin/containerd-shim-runc-v2", "/usr/local/bin/ctr")
 RUNC = "/usr/local/sbin/runc"
 CNI = "/opt/cni/bin"
 """Where CNI's own specification, containerd's defaults and Calico's installer look for plugins."""
@@ -34,14 +35,14 @@ def labels_of(data: str) -> Iterator[Resource]:
     yield SelinuxPolicies(("container-selinux",))
     same = Block(SUBSTITUTIONS, "olares", f"{data} /var/lib/containerd\n")
     yield Where(Is(SelinuxOn(), True), same, "SELinux is off")
-    yield labels("containerd", (PROGRAM, RUNC), (CNI, data))
+    yield labels("containerd", (*BESIDE, RUNC, *(f"{CNI}/{name}" for name in PLUGINS)), (CNI, data))
 
 
 def programs(site: Site, values: Values) -> Iterator[Resource]:
     """The programs, each by its path in its project's archive."""
     archive, plugins = values.releases["containerd"], values.releases["cni-plugins"]
-    for name in ("containerd", "containerd-shim-runc-v2", "ctr"):
-        yield Binary(f"/usr/local/bin/{name}", archive, site.paths, f"bin/{name}")
+    for path in BESIDE:
+        yield Binary(path, archive, site.paths, f"bin/{path.rpartition('/')[2]}")
     yield Binary(RUNC, values.releases["runc"], site.paths)
     for path in ("/opt/cni", CNI):
         yield Directory(path)

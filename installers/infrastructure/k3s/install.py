@@ -89,7 +89,7 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
         yield Symlink(f"{BIN}/{name}", "k3s")
     yield Block("/etc/hosts", "olares", f"127.0.0.1 {ENDPOINT}\n")
     yield from _files(site, values)
-    yield labels("k3s", (PROGRAM,), ("/var/lib/rancher",))
+    yield labels("k3s", (PROGRAM,), ("/var/lib/rancher", DATA, f"{DATA}/agent", IMAGES))
     yield Unit(
         UNIT,
         content=_unit(site),

@@ -69,7 +69,7 @@ def _labelled(machine: FakeMachine) -> None:
 
     machine.commands["restorecon",] = restorecon
     wrong = "Would relabel /usr/bin/tool from bin_t to container_runtime_exec_t\n"
-    query = Query("restorecon", ("-n", "-v", "-R", "-i", "/usr/bin/tool"))
+    query = Query("restorecon", ("-n", "-v", "-i", "/usr/bin/tool"))
     machine.answers = _Following(machine, query, wrong)
 
 

@@ -25,7 +25,8 @@ GROUP = "/sys/fs/cgroup/system.slice/k3s.service/cgroup.procs"
 @pytest.fixture(autouse=True)
 def _releases(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is fetched is a few bytes with a digest of their own."""
-    monkeypatch.setattr("installers.core.artifacts.releases.upstream", stand_ins)
+    for module in ("artifacts.releases", "component.steps"):
+        monkeypatch.setattr(f"installers.core.{module}.upstream", stand_ins)
 
 
 def steps(site: Site | None = None) -> list[Step]:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from installers.core.artifacts import releases
 from installers.core.facts.objects import identity
 from installers.core.model import Deferred, Step
 from installers.core.resources.command import GuardedCommand
@@ -23,7 +22,8 @@ from tests.unit.core.engine.workbench import Workbench
 
 @pytest.fixture(autouse=True)
 def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(releases, "upstream", stand_ins)
+    for module in ("artifacts.releases", "component.steps"):
+        monkeypatch.setattr(f"installers.core.{module}.upstream", stand_ins)
 
 
 @pytest.fixture
