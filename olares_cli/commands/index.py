@@ -98,6 +98,10 @@ def take(session: Session, place: PLACE, trust: Annotated[str, TRUST] = "") -> i
     if read(folder(session.paths.state), USED) != row:
         session.say("This host is installed and goes on with the index it has; see `olares-cli index show`,")
         session.say("then `olares-cli index use` and `olares-cli plan`.")
+    else:
+        session.say(
+            "Next: `olares-cli plan` shows what an install would do with it; `olares-cli index drop` goes back."
+        )
     return Code.FINE
 
 
@@ -122,7 +126,11 @@ def publish(session: Session, folder: FOLDER, keys: KEYS = DEFAULT_KEYS, days: D
     from installers.core.artifacts.signed import publish as sign
 
     need_root("index publish")
-    return fingerprint_shown(session, sign(folder.absolute(), keys, valid=timedelta(days=days)))
+    fingerprint = sign(folder.absolute(), keys, valid=timedelta(days=days))
+    session.say(
+        f"Signed, to be taken within {days} days. Elsewhere: sudo olares-cli index take PLACE --trust {fingerprint}"
+    )
+    return fingerprint_shown(session, fingerprint)
 
 
 def refresh(
