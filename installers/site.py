@@ -93,6 +93,10 @@ class Network:
     domain: str = "cluster.local"
 
 
+K3S_DATA = "/var/lib/rancher/k3s"
+"""Where K3s keeps what it needs no telling of: images, containers, the embedded datastore."""
+
+
 @dataclass(frozen=True, slots=True)
 class K3s:
     """The engine K3s. ``version``: the one that is wanted, "" for the one this program brings.

@@ -10,9 +10,8 @@ from installers.core.facts.kernel import SysctlValue
 from installers.core.facts.platform import Cpu, Memory
 from installers.core.facts.storage import SwapSpaces
 from installers.core.model import Fact, Facts
-from installers.infrastructure.k3s.install import DATA
 from installers.precheck.check import ENGINES, BaseCheck, Failed, Passed, Severity, Verdict, size
-from installers.site import PROGRAM, Paths, Site
+from installers.site import K3S_DATA, PROGRAM, Paths, Site
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -111,8 +110,8 @@ def disk(site: Site) -> Disk:
     return Disk(
         site.paths,
         # K3s's own containerd and its SQLite file lie with K3s; any other containerd, and etcd, below our state.
-        runtime=DATA if k3s and site.k3s.runtime != "shared" else state,
-        record=DATA if k3s and site.k3s.datastore != "etcd" else state,
+        runtime=K3S_DATA if k3s and site.k3s.runtime != "shared" else state,
+        record=K3S_DATA if k3s and site.k3s.datastore != "etcd" else state,
         # Only Debian's edition builds Kubernetes; a bundle brings it, upstream's is fetched as it was released.
         builds=site.edition == "debian" and site.source != "bundle",
     )

@@ -239,6 +239,7 @@ def test_without_the_stick_everything_still_says_it_runs(taker: Inside) -> None:
 def web(bundle: Bundle, taker: Inside) -> Iterator[WebServer]:
     """The bundle on a web server of this computer, the machine's only way out; it is empty again, without a stick."""
     taker.cli("uninstall", "--yes", "--all", timeout=600)
+    taker.ship()
     taker.run("rm", "-rf", STICK)
     folder = bundle.path.parent / "served"
     shutil.rmtree(folder, ignore_errors=True)

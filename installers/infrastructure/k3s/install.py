@@ -28,12 +28,12 @@ from installers.infrastructure.k3s.config import (
     server,
     written,
 )
-from installers.site import Site
+from installers.site import K3S_DATA, Site
 
 BIN = "/usr/local/bin"
 PROGRAM = f"{BIN}/k3s"
 UNIT = "k3s.service"
-DATA = "/var/lib/rancher/k3s"
+DATA = K3S_DATA
 IMAGES = f"{DATA}/agent/images"
 """What lies here K3s reads into its containerd at each start."""
 
