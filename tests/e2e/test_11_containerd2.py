@@ -22,12 +22,13 @@ PROGRAM = "/root/testing/usr/bin/containerd"
 CTR = "/root/testing/usr/bin/ctr"
 FETCH = """
 set -e
-mkdir -p /etc/olares
+mkdir -p /etc/olares /root/lists/partial
 cd /root
-mirror=$(apt-get indextargets --format '$(SITE)' | head -1)
+mirror=$(apt-get --print-uris update | sed -n "s|^'\\(.*\\)/dists/trixie/.*|\\1|p" | head -1)
 echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror testing main" > testing.list
 set -- -q -o Dir::Etc::sourcelist=/root/testing.list -o Dir::Etc::sourceparts=/dev/null -o Dir::State::Lists=/root/lists
-apt-get "$@" update
+# A mirror may lag behind; signatures are still checked.
+apt-get "$@" -o Acquire::Check-Valid-Until=false update
 apt-get "$@" download containerd
 dpkg-deb -x containerd_*.deb testing
 """
