@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -221,6 +222,25 @@ def test_one_that_is_not_there_is_named_before_anything_is_written(place: Place)
     assert (failure.id, "http://127.0.0.1:9/olares" in failure.what) == ("OLR-BND-018", True)
     assert "secret" not in failure.what
     assert not Path(place.paths.cache).exists()
+
+
+def test_a_password_is_taken_from_netrc_and_stands_nowhere_else(place: Place) -> None:
+    place.web.login = "me:canary"
+    failure = place.refused(trust=place.publisher.fingerprint)
+    assert (failure.id, "~/.netrc" in failure.what) == ("OLR-BND-018", True)
+    netrc = Path(os.environ["HOME"], ".netrc")
+    netrc.write_text("machine 127.0.0.1 login me password canary\n")
+    netrc.chmod(0o600)
+    site = place.installed()
+    _, depot = place.opened()
+    assert depot is not None
+    brought(place, depot, TOOL)
+    assert (depot.folder / TOOL).read_bytes() == b"a tool"
+    files = [path for path in place.folder.rglob("*") if path.is_file()]
+    written = [path.read_bytes().decode(errors="replace") for path in files]
+    kept = [node.content.decode() for node in place.machine.tree.nodes.values() if node.type == "file"]
+    assert len(files) > 9
+    assert not [text for text in (*map(str, files), *written, *kept, repr(depot), repr(site)) if "canary" in text]
 
 
 def test_a_plain_mirror_is_refused_where_a_bundle_is_asked_for(place: Place) -> None:
