@@ -358,6 +358,22 @@ def test_a_place_that_lost_its_signatures_is_refused_once_it_was_chosen(place: P
     assert place.refused().id == "OLR-BND-002"
 
 
+@pytest.mark.parametrize(("source", "locked"), [("mirror", True), ("upstream", True), ("upstream", False)])
+def test_trust_where_nothing_signed_is_chosen_is_not_ignored(place: Place, source: str, *, locked: bool) -> None:
+    site = Site(source=source, places=(place.web.url,) if source == "mirror" else (), paths=place.paths)
+    if locked:
+        made = replace(choose(site, FakeProbe(place.machine)), node=Node("one", "192.0.2.1"))
+        place.machine.tree.file(lock_path(site), lock_text(made, ()))
+    for wanted in (site, Site(paths=place.paths)):
+        for ask in (opened, kept):
+            with pytest.raises(Failure) as caught:
+                ask(wanted, FakeProbe(place.machine), trust=place.publisher.fingerprint, report=nothing)
+            assert (caught.value.id, source in caught.value.what) == ("OLR-BND-023", True)
+            assert ("locked" in caught.value.what) is locked
+        assert opened(wanted, FakeProbe(place.machine), trust="", report=nothing) == (wanted, None)
+    assert place.web.asked == []
+
+
 def test_another_maker_than_the_one_chosen_is_refused_though_trusted(place: Place) -> None:
     site = place.installed()
     text = json.loads(place.machine.tree.read(lock_path(site)))
