@@ -19,7 +19,7 @@ from installers.choice import choose
 from installers.core.artifacts import inuse, signed
 from installers.core.artifacts.depot import client
 from installers.core.artifacts.depot.keys import publisher, rotated
-from installers.core.artifacts.depot.open import open_depot
+from installers.core.artifacts.depot.open import examine, open_depot
 from installers.core.artifacts.index import index, pinned
 from installers.core.artifacts.inuse import FILES, TAKEN, USED, Taken
 from installers.core.artifacts.releases import released
@@ -344,7 +344,7 @@ def test_the_machine_is_held_for_the_switch_and_not_while_a_place_is_asked(
 
         return one
 
-    monkeypatch.setattr(signed, "examine", noted(signed.examine, "examine"))
+    monkeypatch.setattr(signed, "examine", noted(examine, "examine"))
     monkeypatch.setattr(inuse, "write", noted(inuse.write, "write"))
     desk.take()
     use(desk.paths, lock=desk.lock)
