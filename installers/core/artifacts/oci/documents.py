@@ -14,8 +14,8 @@ from installers.core.errors import Failure
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-_DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
-INDEXES, MANIFESTS = (INDEX, _LIST), (MANIFEST, _DOCKER)
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+INDEXES, MANIFESTS = (INDEX, _LIST), (MANIFEST, DOCKER_MANIFEST)
 ACCEPT = ", ".join((*INDEXES, *MANIFESTS))
 
 CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
