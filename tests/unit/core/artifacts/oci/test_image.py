@@ -145,7 +145,7 @@ def test_a_mirror_is_asked_first_and_told_whose_image_is_meant(cache: Cache) -> 
 )
 def test_passing_troubles_pass(cache: Cache, faults: Faults) -> None:
     with registries(faults) as servers:
-        assert fetched_image(order(*servers), cache=cache, report=silent)
+        assert fetched_image(order(*servers), cache=cache, report=silent).files
 
 
 def test_what_was_fetched_is_kept_for_the_next_time(cache: Cache) -> None:
