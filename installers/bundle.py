@@ -86,7 +86,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
+class Taken:
     """An image of a registry for this bundle: by which digest, and what will hold it in the cache."""
 
     reference: str
@@ -103,10 +103,13 @@ def create(order: Order, probe: Probe, emit: Emit) -> Made:
     """Fetch and build what the cache lacks, gather the packages, sign, and write the bundle whole or not at all.
 
     Raises OLR-BND-013 (a release without a digest), 015 (keys), 017 (output), 020 (this host cannot), 022 (images
-    without a digest), and what fetching raises.
+    without a digest), OLR-KUBE-005 (K3s on the host's containerd), and what fetching raises.
     """
     require_output(order.output)
     site = choose(order.site, probe)
+    if site.kube == "k3s" and site.k3s.runtime == "shared":
+        # What nobody could install.
+        raise Failure("OLR-KUBE-005")
     host = this_host(probe)
     steps = component_steps(site, Platform(made_of(host.family, host.release), host.architecture))
     wanted = wanted_of(steps, components(site), accept_tags=order.accept_tags)
@@ -116,7 +119,7 @@ def create(order: Order, probe: Probe, emit: Emit) -> Made:
     cache = Cache(Path(site.paths.cache), Path(site.paths.built))
     images = _images(wanted, site, host.architecture, emit)
     _fill(wanted, site, cache, emit)
-    _fill_images(images, site, host.architecture, cache, emit)
+    fill_images(images, site, host.architecture, cache, emit)
     bound = bool(wanted.built or wanted.packages)
     contents = Contents(
         edition=site.edition,
@@ -159,7 +162,7 @@ def wanted_of(steps: Sequence[Step], chosen: Sequence[Component], *, accept_tags
     return Wanted(fetched, built, names, images)
 
 
-def _images(wanted: Wanted, site: Site, arch: str, emit: Emit) -> tuple[_Taken, ...]:
+def _images(wanted: Wanted, site: Site, arch: str, emit: Emit) -> tuple[Taken, ...]:
     """Each image by its digest. What only a tag names is looked up now: once for this bundle, however it goes on."""
     found = []
     for reference in wanted.images:
@@ -168,11 +171,11 @@ def _images(wanted: Wanted, site: Site, arch: str, emit: Emit) -> tuple[_Taken, 
             with _step(f"tag:{reference}", emit) as report:
                 digest = digest_served(reference, site.registries)
                 report(0, 0, "images", f"{reference} is {digest}")
-        found.append(_Taken(reference, digest, served(reference, digest, arch)))
+        found.append(Taken(reference, digest, served(reference, digest, arch)))
     return tuple(found)
 
 
-def _fill_images(images: Sequence[_Taken], site: Site, arch: str, cache: Cache, emit: Emit) -> None:
+def fill_images(images: Sequence[Taken], site: Site, arch: str, cache: Cache, emit: Emit) -> None:
     """Bring into the cache the images it lacks."""
     where = (f"--cache={site.paths.cache}", f"--state={site.paths.state}")
     for one in images:

@@ -18,13 +18,15 @@ from typing import Any
 
 import pytest
 
+from installers.bundle import Taken, fill_images
 from installers.core.artifacts.cache import Cache
-from installers.core.artifacts.depot.open import nothing
-from installers.core.artifacts.oci.image import Order, digest_served, fetched_image
+from installers.core.artifacts.oci.image import digest_served
+from installers.core.artifacts.oci.planned import served as planned
 from installers.core.artifacts.recipes import IMAGE
 from installers.core.facts.artifacts import Built
 from installers.core.facts.images import parse_images
-from installers.site import Registry
+from installers.core.model.events import Event, StepFinished
+from installers.site import Paths, Registry, Site
 from tests.e2e.conftest import Tell
 from tests.e2e.inside import Inside
 from tests.e2e.test_11_containerd2 import FETCH
@@ -47,7 +49,7 @@ ASK = f"""curl -sS --fail --http2-prior-knowledge --unix-socket {SOCKET} -H 'con
     -H 'te: trailers' --data-binary @{DATA}/request http://cri/runtime.v1.ImageService/ImageStatus | base64"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Served:
     """The machine with its registry, and an image for two architectures in it."""
 
@@ -117,8 +119,16 @@ def push(image: Image, mirror: Registry) -> None:
 def fetched(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Fetched:
     folder = tmp_path_factory.mktemp("cache")
     cache = Cache(folder / "cache", folder / "built")
+    paths = Paths(state=str(folder), cache=str(cache.root))
     index = digest_served(f"{NAME}:1.2", (served.mirror,))
-    built = fetched_image(Order(f"{NAME}:1.2@{index}", "", "amd64", (served.mirror,)), cache=cache, report=nothing)
+    reference = f"{NAME}:1.2@{index}"
+    taken = Taken(reference, index, planned(reference, index, "amd64"))
+    events: list[Event] = []
+    # As `bundle create` does it: by a worker of its own.
+    fill_images((taken,), Site(paths=paths, registries=(served.mirror,)), "amd64", cache, events.append)
+    assert [row.outcome for row in events if isinstance(row, StepFinished)] == ["changed"]
+    built = cache.recorded(taken.planned.name, taken.planned.key)
+    assert built
     archive = cache.root / cache.folder(built.recipe, built.key) / IMAGE
     (served.data / IMAGE).write_bytes(archive.read_bytes())
     return Fetched(built, archive, index)
@@ -168,7 +178,7 @@ def known(served: Served, reference: str) -> bool:
     """Whether CRI has an image: ``ImageStatusRequest{image: ImageSpec{image: reference}}``, written by hand."""
     message = _field(1, _field(1, reference.encode()))
     (served.data / "request").write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
-    return served.image.manifests["amd64"].encode() in base64.b64decode(served.inside.shell(ASK))
+    return NAME.encode() in base64.b64decode(served.inside.shell(ASK))
 
 
 def _field(number: int, content: bytes) -> bytes:

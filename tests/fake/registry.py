@@ -104,6 +104,8 @@ class Faults:
     """What ``/token`` says instead."""
     elsewhere: str = ""
     """Blobs lie at this address; they are sent there."""
+    moved: str = ""
+    """Manifests are at this address, under the same path."""
     statuses: dict[str, int] = field(default_factory=dict)
     """By a piece of the path."""
     refuse: int = 1 << 30
@@ -113,8 +115,6 @@ class Faults:
     """A piece of the path: a web page in its place."""
     wrong: str = ""
     """A piece of the path: another first byte."""
-    types: dict[str, str] = field(default_factory=dict)
-    """Content type by a piece of the path."""
     cut_after: int | None = None
     """Blobs end after so many bytes, with the connection."""
     cuts: int = 1 << 30
@@ -230,8 +230,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, b'{"errors": []}')
             return
         kind, content = image.documents[what]
-        kind = next((kind for piece, kind in self.registry.faults.types.items() if piece in path), kind)
-        self._answer(200, self._wrong(path, content), {"Content-Type": kind})
+        if self.registry.faults.moved:
+            self._answer(307, b"", {"Location": f"{self.registry.faults.moved}{path}"})
+            return
+        self._answer(200, self._wrong(path, content), {"Content-Type": kind, "Docker-Content-Digest": digest(content)})
 
     def _wrong(self, path: str, content: bytes) -> bytes:
         wrong = self.registry.faults.wrong

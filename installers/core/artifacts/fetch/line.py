@@ -19,6 +19,7 @@ from installers.core.artifacts.fetch.proxy import ProxyFault, Url, credentials, 
 BROKEN = (OSError, HTTPException)
 """What a connection ends with when it does not end well; ``TimeoutError`` and all of TLS are among them."""
 
+ANYHOW, SEALED = ("http://", "https://"), ("https://",)
 _REDIRECTS = 10
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _DOCUMENT = 16 << 20
@@ -86,13 +87,17 @@ class HttpLine:
     """The real line: the system's certificates, proxies from the environment (as curl and pip take them).
 
     ``patience``: seconds without a byte before a read gives up; ``connect``: seconds for a connection.
-    ``ca``: a file with a certificate authority that is believed besides, "" for none.
+    ``ca``: a file with a certificate authority that is believed besides, "" for none. ``follows``: what an address
+    begins with that a redirect may lead to.
     """
 
-    def __init__(self, *, patience: float = 20.0, connect: float = 15.0, ca: str = "") -> None:
+    def __init__(
+        self, *, patience: float = 20.0, connect: float = 15.0, ca: str = "", follows: tuple[str, ...] = ANYHOW
+    ) -> None:
         self._patience = patience
         self._connect = connect
         self._ca = ca
+        self._follows = follows
         self._to: tuple[str, str, str] = ("", "", "")
         self._connection: HTTPConnection | None = None
 
@@ -117,7 +122,7 @@ class HttpLine:
             response.read(1 << 16)
             _Reply(url, response, self).close()
             former, url = url, urllib.parse.urljoin(url, urllib.parse.quote(place, safe="%/:=&?~#+!$,;'@()*[]"))
-            if not url.startswith(("http://", "https://")):
+            if not url.startswith(self._follows):
                 raise Circle(f"redirected to {public(url)}")
             if urllib.parse.urlsplit(url)[:2] != urllib.parse.urlsplit(former)[:2]:
                 # What lets us in at one place is nobody else's to know.

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from installers.core.artifacts.cache import MARGIN, Cache, Record, digest, verify
 from installers.core.artifacts.disk import remove
-from installers.core.artifacts.fetch import Limits, Wanted, fetch
+from installers.core.artifacts.fetch import HttpLine, Limits, Wanted, fetch
+from installers.core.artifacts.fetch.line import SEALED
 from installers.core.artifacts.oci.archive import index, write
 from installers.core.artifacts.oci.ask import Ask, Document
 from installers.core.artifacts.oci.documents import (
@@ -24,7 +25,7 @@ from installers.core.artifacts.oci.documents import (
     require_platform,
 )
 from installers.core.artifacts.oci.line import RegistryLine, Tokens
-from installers.core.artifacts.oci.places import Place, places_of
+from installers.core.artifacts.oci.places import places_of
 from installers.core.artifacts.oci.planned import served
 from installers.core.artifacts.recipes import IMAGE
 from installers.core.artifacts.reference import parts, pinned_as, without_digest
@@ -65,7 +66,8 @@ def digest_served(reference: str, registries: Sequence[Registry], *, limits: Lim
     sealed = tuple(one for one in places if one.sealed)
     if not sealed:
         raise Failure("OLR-REGISTRY-012", image=reference, places=", ".join(one.name for one in places))
-    with closing(_line(sealed, ca, limits)) as line:
+    out = HttpLine(patience=limits.stall, connect=limits.connect, ca=ca, follows=SEALED)
+    with closing(RegistryLine(Tokens(sealed), out)) as line:
         return Ask(reference, line, limits).manifest(sealed, parts(reference).tag).digest
 
 
@@ -96,10 +98,6 @@ def fetched_image(order: Order, *, cache: Cache, report: Report) -> Built:
             remove(scratch)
         remove(fetching.folder)
         return built
-
-
-def _line(places: tuple[Place, ...], ca: str, limits: Limits) -> RegistryLine:
-    return RegistryLine(Tokens(places), patience=limits.stall, connect=limits.connect, ca=ca)
 
 
 class _Fetching:
@@ -168,7 +166,7 @@ class _Fetching:
 
     def _new_line(self) -> RegistryLine:
         limits = self._order.limits
-        return RegistryLine(self._tokens, patience=limits.stall, connect=limits.connect, ca=self._ca)
+        return RegistryLine(self._tokens, HttpLine(patience=limits.stall, connect=limits.connect, ca=self._ca))
 
 
 def _kind(found: Document, image: str) -> str:

@@ -65,12 +65,12 @@ def _token(wanted: Mapping[str, str], place: Place, line: HttpLine) -> str:
 class RegistryLine:
     """A line as downloads use it; asked for something of a registry it shows that registry's token, fetched if need be.
 
-    ``ca``: a file with a certificate authority that is believed besides the system's, "" for none.
+    ``line``: what goes out, with the authority that mirrors are believed by.
     """
 
-    def __init__(self, tokens: Tokens, *, patience: float, connect: float, ca: str = "") -> None:
+    def __init__(self, tokens: Tokens, line: HttpLine) -> None:
         self._tokens = tokens
-        self._line = HttpLine(patience=patience, connect=connect, ca=ca)
+        self._line = line
 
     def get(self, url: str, headers: Mapping[str, str]) -> Answer:
         place = self._tokens.place(url)

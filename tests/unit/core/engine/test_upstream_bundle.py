@@ -30,7 +30,7 @@ from installers.core.model import Blocked, Change, Step
 from installers.core.resources.artifacts import Fetched
 from installers.install import Options, _planned, _steps, component_steps, resolve
 from installers.opening import opened
-from installers.site import Paths, Site
+from installers.site import K3s, Paths, Site
 from tests.fake import FakeMachine, FakeProbe, differences
 from tests.fake.k3s import DATA, upstream_host
 from tests.fake.todays_kubernetes import content, stand_ins, upstream_server
@@ -139,6 +139,13 @@ def test_images_without_a_digest_are_named_and_refused(engine: str, tmp_path: Pa
     assert "--accept-tags" in found.value.next
     assert "@sha256" not in found.value.what
     assert not (tmp_path / "stick").exists()
+
+
+def test_one_for_k3s_on_the_hosts_containerd_is_not_made(tmp_path: Path) -> None:
+    site = Site(source="upstream", kube="k3s", k3s=K3s(runtime="shared"))
+    with pytest.raises(Failure, match="OLR-KUBE-005"):
+        create(Order(site, tmp_path / "stick", tmp_path / "keys"), FakeProbe(machine("k3s")), lambda event: None)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_contents_name_every_image_with_its_digest(engine: str, tmp_path: Path) -> None:

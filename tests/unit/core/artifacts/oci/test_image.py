@@ -235,6 +235,30 @@ def test_a_tag_is_asked_over_tls_alone(tmp_path: Path) -> None:
             digest_served(reference, (unknown,), limits=replace(QUICK, attempts=1))
 
 
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        (Faults(moved="http://127.0.0.1:1"), "redirected to http://127.0.0.1:1/"),
+        (Faults(wrong="/manifests/"), "sent something else"),
+    ],
+    ids=["led away from TLS", "torn"],
+)
+def test_what_a_tag_means_is_told_whole_and_over_tls_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faults: Faults, said: str
+) -> None:
+    monkeypatch.setattr("installers.core.artifacts.oci.image.places_of", only_mirrors)
+    with FakeRegistry(THING, faults, TAGS, server_side(tmp_path)) as registry:
+        mirrors = Registry(HOST, (registry.url,), str(tmp_path / "tls.crt"))
+        with pytest.raises(Failure, match=said):
+            digest_served(f"{HOST}/of/thing:1.2", (mirrors,), limits=replace(QUICK, attempts=1))
+
+
+def test_a_registry_that_moves_its_manifests(cache: Cache) -> None:
+    with registries(Faults()) as (there,), registries(Faults(token="t", moved=there.url)) as (here,):  # noqa: S106
+        assert fetched_image(order(here), cache=cache, report=silent).files
+    assert {shown for _, shown in there.asked} == {""}
+
+
 def test_a_tag_that_nobody_can_be_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("installers.core.artifacts.oci.image.places_of", only_mirrors)
     with pytest.raises(Failure, match="OLR-REGISTRY-012"):
