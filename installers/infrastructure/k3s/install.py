@@ -37,7 +37,7 @@ PROGRAM = f"{BIN}/k3s"
 UNIT = "k3s.service"
 DATA = K3S_DATA
 IMAGES = f"{DATA}/agent/images"
-"""What lies here K3s reads into its containerd at each start."""
+"""What lies here K3s reads into its containerd at each start, and while it runs (docs.k3s.io/import-images)."""
 
 OPTIONAL = (REGISTRIES, ENVIRONMENT)
 """What stands there only while olares.yaml says so."""
