@@ -17,7 +17,7 @@ from installers.core.artifacts.oci.line import RegistryLine
 from installers.core.artifacts.oci.places import Place
 from installers.core.errors import Failure
 
-UNREACHED = "OLR-REGISTRY-004"
+UNREACHED = "OLR-IMAGE-004"
 _BUSY = frozenset({429, 503})
 _PASSING = frozenset({408, 425, 500, 502, 504})
 
@@ -47,7 +47,7 @@ class Ask:
     def manifest(self, places: Sequence[Place], what: str, *, digest: str = "") -> Document:
         """The manifest or index under a tag or digest, from the first place that has it.
 
-        ``digest``: what it has to be, "" where the place is believed. Raises OLR-REGISTRY-004 to 009; where several
+        ``digest``: what it has to be, "" where the place is believed. Raises OLR-IMAGE-004 to 009; where several
         places have failed in several ways, 004 with all they said.
         """
         failures: list[Failure] = []
@@ -67,7 +67,7 @@ class Ask:
         expected = digest or found.claimed
         if expected.startswith("sha256:") and found.digest != expected:
             row = {"place": place.name, "image": self.image, "found": found.digest, "expected": expected}
-            raise Failure("OLR-REGISTRY-009", **row)
+            raise Failure("OLR-IMAGE-009", **row)
         return found
 
     def _patiently(self, place: Place, what: str) -> Document:
@@ -95,14 +95,14 @@ class Ask:
         status, fields = answer.status, {"place": place.name, "image": self.image}
         if status == 200:
             page = answer.header("Content-Type").lower().startswith("text/html")
-            return (Failure("OLR-REGISTRY-008", **fields) if page else None), None
+            return (Failure("OLR-IMAGE-008", **fields) if page else None), None
         if status in (401, 403):
-            return Failure("OLR-REGISTRY-005", **fields), None
+            return Failure("OLR-IMAGE-005", **fields), None
         if status == 404:
-            return Failure("OLR-REGISTRY-006", **fields), None
+            return Failure("OLR-IMAGE-006", **fields), None
         wait = retry_after(answer.header("Retry-After"), now=time.time()) or 0.0
         if status in _BUSY:
-            return Failure("OLR-REGISTRY-007", **fields, status=status), wait
+            return Failure("OLR-IMAGE-007", **fields, status=status), wait
         return self._unreached(place, f"it answered {status}"), wait if status in _PASSING else None
 
     def _read(self, place: Place, answer: Answer) -> Document:
@@ -113,7 +113,7 @@ class Ask:
         if len(content) > LIMIT or (said.isdigit() and int(said) != len(content)):
             raise OSError(f"its manifest has {len(content)} bytes, which is too long or not all of it")
         if content.lstrip()[:1] == b"<":
-            raise Failure("OLR-REGISTRY-008", place=place.name, image=self.image)
+            raise Failure("OLR-IMAGE-008", place=place.name, image=self.image)
         return Document(bytes(content), answer.header("Content-Type"), answer.header("Docker-Content-Digest"))
 
     def _unreached(self, place: Place, reason: str) -> Failure:

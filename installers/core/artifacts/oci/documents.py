@@ -52,7 +52,7 @@ class Descriptor:
 
 
 def document(content: bytes, *, image: str) -> dict[str, Any]:
-    """An index or a manifest; ``OLR-REGISTRY-011`` for anything else."""
+    """An index or a manifest; ``OLR-IMAGE-011`` for anything else."""
     try:
         found = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -69,7 +69,7 @@ def media_type(found: Mapping[str, Any], said: str) -> str:
 
 
 def chosen(index: Mapping[str, Any], arch: str, *, image: str) -> Descriptor:
-    """The manifest for an architecture; ``OLR-REGISTRY-010`` where the index has none."""
+    """The manifest for an architecture; ``OLR-IMAGE-010`` where the index has none."""
     rows = index.get("manifests")
     offered: dict[str, Mapping[str, Any]] = {}
     for row in rows if isinstance(rows, list) else ():
@@ -79,7 +79,7 @@ def chosen(index: Mapping[str, Any], arch: str, *, image: str) -> Descriptor:
             variant = str(platform.get("variant", ""))
             offered.setdefault(name if variant in _VARIANTS.get(name, ("",)) else f"{name}/{variant}", row)
     if arch not in offered:
-        raise Failure("OLR-REGISTRY-010", image=image, arch=arch, known=", ".join(sorted(offered)) or "none for Linux")
+        raise Failure("OLR-IMAGE-010", image=image, arch=arch, known=", ".join(sorted(offered)) or "none for Linux")
     found = _descriptor(offered[arch], image)
     if found.media_type not in MANIFESTS:
         raise _unknown(image, f"its index names a {found.media_type or 'thing without a kind'}")
@@ -87,7 +87,7 @@ def chosen(index: Mapping[str, Any], arch: str, *, image: str) -> Descriptor:
 
 
 def parts_of(manifest: Mapping[str, Any], *, image: str) -> tuple[Descriptor, tuple[Descriptor, ...]]:
-    """Configuration and layers of a manifest; ``OLR-REGISTRY-011`` where one is of a kind we do not know."""
+    """Configuration and layers of a manifest; ``OLR-IMAGE-011`` where one is of a kind we do not know."""
     config, rows = _descriptor(manifest.get("config"), image), manifest.get("layers")
     layers = tuple(_descriptor(row, image) for row in rows) if isinstance(rows, list) else ()
     if config.media_type not in CONFIGS or config.size > CONFIG_LIMIT:
@@ -101,7 +101,7 @@ def parts_of(manifest: Mapping[str, Any], *, image: str) -> tuple[Descriptor, tu
 
 
 def require_platform(config: bytes, arch: str, *, image: str) -> None:
-    """Whom the configuration says it is for; of a reference to one manifest nothing else does. ``OLR-REGISTRY-010``."""
+    """Whom the configuration says it is for; of a reference to one manifest nothing else does. ``OLR-IMAGE-010``."""
     try:
         found = msgspec.json.decode(config)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -109,7 +109,7 @@ def require_platform(config: bytes, arch: str, *, image: str) -> None:
     row = found if isinstance(found, dict) else {}
     if (row.get("os"), row.get("architecture")) != ("linux", arch):
         known = f"{row.get('os')} {row.get('architecture')}"
-        raise Failure("OLR-REGISTRY-010", image=image, arch=arch, known=known)
+        raise Failure("OLR-IMAGE-010", image=image, arch=arch, known=known)
 
 
 _CHALLENGE = re.compile(r'\s*,?\s*([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",\s]*))')
@@ -136,4 +136,4 @@ def _descriptor(row: object, image: str) -> Descriptor:
 
 
 def _unknown(image: str, reason: str) -> Failure:
-    return Failure("OLR-REGISTRY-011", image=image, reason=reason)
+    return Failure("OLR-IMAGE-011", image=image, reason=reason)

@@ -59,13 +59,13 @@ class Order:
 def digest_served(reference: str, registries: Sequence[Registry], *, limits: Limits | None = None) -> str:
     """What a registry serves under a tag just now, ``sha256:…``, asked over TLS alone.
 
-    ``OLR-REGISTRY-012``: nobody can be asked so. Else as a manifest is asked for.
+    ``OLR-IMAGE-012``: nobody can be asked so. Else as a manifest is asked for.
     """
     limits = limits or Limits()
     places, ca = places_of(parts(reference), registries)
     sealed = tuple(one for one in places if one.sealed)
     if not sealed:
-        raise Failure("OLR-REGISTRY-012", image=reference, places=", ".join(one.name for one in places))
+        raise Failure("OLR-IMAGE-012", image=reference, places=", ".join(one.name for one in places))
     out = HttpLine(patience=limits.stall, connect=limits.connect, ca=ca, follows=SEALED)
     with closing(RegistryLine(Tokens(sealed), out)) as line:
         return Ask(reference, line, limits).manifest(sealed, parts(reference).tag).digest
@@ -74,7 +74,7 @@ def digest_served(reference: str, registries: Sequence[Registry], *, limits: Lim
 def fetched_image(order: Order, *, cache: Cache, report: Report) -> Built:
     """The image's archive in the cache and its row in the ledger; made anew where it is not what is recorded.
 
-    Raises OLR-REGISTRY-004 to 011, and what fetching raises: OLR-ART-002, 004, 005, 006, 030, OLR-PROXY.
+    Raises OLR-IMAGE-004 to 011, and what fetching raises: OLR-ART-002, 004, 005, 006, 030, OLR-PROXY.
     """
     planned = served(order.reference, order.digest, order.arch)
     with cache.lock(f"built-{planned.key[:16]}", report) as told:
@@ -139,11 +139,11 @@ class _Fetching:
             return first.content, Descriptor(kind, first.digest, len(first.content))
         if kind not in INDEXES:
             reason = f"it is a {kind or 'thing without a kind'}"
-            raise Failure("OLR-REGISTRY-011", image=order.name, reason=reason)
+            raise Failure("OLR-IMAGE-011", image=order.name, reason=reason)
         manifest = chosen(document(first.content, image=order.name), order.arch, image=order.name)
         found = ask.manifest(self._places, manifest.digest, digest=manifest.digest)
         if len(found.content) != manifest.size:
-            raise Failure("OLR-REGISTRY-011", image=order.name, reason="its index names another size")
+            raise Failure("OLR-IMAGE-011", image=order.name, reason="its index names another size")
         return found.content, manifest
 
     def _blob(self, one: Descriptor, report: Report) -> Path:

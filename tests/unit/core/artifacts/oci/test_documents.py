@@ -61,7 +61,7 @@ def test_the_manifest_of_one_architecture(rows: list[Any], arch: str, number: in
 def test_an_architecture_that_is_not_there_is_told_with_those_that_are(index: Mapping[str, Any], known: str) -> None:
     with pytest.raises(Failure) as found:
         chosen(index, "arm64", image="i")
-    assert (found.value.id, found.value.fields["known"]) == ("OLR-REGISTRY-010", known)
+    assert (found.value.id, found.value.fields["known"]) == ("OLR-IMAGE-010", known)
 
 
 def config(**changes: Any) -> dict[str, Any]:
@@ -98,13 +98,13 @@ def test_parts_of_a_manifest() -> None:
     ],
 )
 def test_what_would_fail_later_is_refused(manifest: Mapping[str, Any]) -> None:
-    with pytest.raises(Failure, match="OLR-REGISTRY-011"):
+    with pytest.raises(Failure, match="OLR-IMAGE-011"):
         parts_of(manifest, image="i")
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff\xfe", b'{"schemaVersion": 1}', b"{}", b'"text"'])
 def test_no_document(content: bytes) -> None:
-    with pytest.raises(Failure, match="OLR-REGISTRY-011"):
+    with pytest.raises(Failure, match="OLR-IMAGE-011"):
         document(content, image="i")
 
 
@@ -117,7 +117,7 @@ def test_a_documents_own_word_counts() -> None:
 @pytest.mark.parametrize("content", [b"[]", b"x", json.dumps({"os": "linux", "architecture": "s390x"}).encode()])
 def test_whom_a_configuration_is_for(content: bytes) -> None:
     require_platform(b'{"os": "linux", "architecture": "amd64"}', "amd64", image="i")
-    with pytest.raises(Failure, match="OLR-REGISTRY-01"):
+    with pytest.raises(Failure, match="OLR-IMAGE-01"):
         require_platform(content, "amd64", image="i")
 
 

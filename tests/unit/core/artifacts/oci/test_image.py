@@ -168,15 +168,15 @@ def refused(cache: Cache, wanted: Order) -> Failure:
 
 
 CASES = [
-    (Faults(statuses={"/v2/": 403}), "OLR-REGISTRY-005"),
-    (Faults(token="t", challenge='Basic realm="x"'), "OLR-REGISTRY-005"),  # noqa: S106
-    (Faults(statuses={"/manifests/": 404}), "OLR-REGISTRY-006"),
-    (Faults(statuses={"/manifests/": 429}), "OLR-REGISTRY-007"),
-    (Faults(html="/manifests/"), "OLR-REGISTRY-008"),
-    (Faults(wrong="/manifests/"), "OLR-REGISTRY-009"),
-    (Faults(statuses={"/manifests/": 418}), "OLR-REGISTRY-004"),
-    (Faults(token="t", no_token=b"<html>"), "OLR-REGISTRY-004"),  # noqa: S106
-    (Faults(token="t", no_token=b'{"token": "a\\r\\nHost: b"}'), "OLR-REGISTRY-004"),  # noqa: S106
+    (Faults(statuses={"/v2/": 403}), "OLR-IMAGE-005"),
+    (Faults(token="t", challenge='Basic realm="x"'), "OLR-IMAGE-005"),  # noqa: S106
+    (Faults(statuses={"/manifests/": 404}), "OLR-IMAGE-006"),
+    (Faults(statuses={"/manifests/": 429}), "OLR-IMAGE-007"),
+    (Faults(html="/manifests/"), "OLR-IMAGE-008"),
+    (Faults(wrong="/manifests/"), "OLR-IMAGE-009"),
+    (Faults(statuses={"/manifests/": 418}), "OLR-IMAGE-004"),
+    (Faults(token="t", no_token=b"<html>"), "OLR-IMAGE-004"),  # noqa: S106
+    (Faults(token="t", no_token=b'{"token": "a\\r\\nHost: b"}'), "OLR-IMAGE-004"),  # noqa: S106
     (Faults(html="/blobs/"), "OLR-ART-006"),
     (Faults(wrong="/blobs/"), "OLR-ART-005"),
     (Faults(statuses={"/blobs/": 403}), "OLR-ART-004"),
@@ -202,13 +202,13 @@ def test_no_architecture(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("installers.core.artifacts.oci.image.places_of", only_mirrors)
     with registries(Faults()) as servers:
         failure = refused(cache, order(*servers, arch="riscv64"))
-    assert (failure.id, "amd64, arm64" in failure.what) == ("OLR-REGISTRY-010", True)
+    assert (failure.id, "amd64, arm64" in failure.what) == ("OLR-IMAGE-010", True)
 
 
 def test_a_reference_to_one_manifest_is_for_its_architecture(cache: Cache) -> None:
     with registries(Faults()) as servers:
         single = replace(order(*servers), reference=f"{HOST}/of/thing:1.2@{THING.manifests['arm64']}", digest="")
-        assert refused(cache, single).id == "OLR-REGISTRY-010"
+        assert refused(cache, single).id == "OLR-IMAGE-010"
         right = fetched_image(replace(single, arch="arm64"), cache=cache, report=silent)
     assert right.file(IMAGE).image == THING.manifests["arm64"]
 
@@ -216,7 +216,7 @@ def test_a_reference_to_one_manifest_is_for_its_architecture(cache: Cache) -> No
 def test_what_several_places_say_is_told_together(cache: Cache) -> None:
     with registries(Faults(statuses={"/v2/": 404}), Faults(html="/v2/")) as servers:
         failure = refused(cache, order(*servers, limits=replace(QUICK, attempts=1)))
-    assert failure.id == "OLR-REGISTRY-004"
+    assert failure.id == "OLR-IMAGE-004"
     assert all(server.url.removeprefix("http://") in failure.what for server in servers)
     assert HOST in failure.what
 
@@ -261,7 +261,7 @@ def test_a_registry_that_moves_its_manifests(cache: Cache) -> None:
 
 def test_a_tag_that_nobody_can_be_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("installers.core.artifacts.oci.image.places_of", only_mirrors)
-    with pytest.raises(Failure, match="OLR-REGISTRY-012"):
+    with pytest.raises(Failure, match="OLR-IMAGE-012"):
         digest_served(f"{HOST}/of/thing:1.2", (Registry(HOST, ("http://127.0.0.1:1",)),))
 
 
