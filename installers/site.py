@@ -155,7 +155,8 @@ class Site:
     ``edition``, which set of versions that is, is chosen with them. ``places``: the base addresses of a
     mirror, or the path of a bundle. ``publisher``: the fingerprint of the signed depot that a mirror turned
     out to be, "" where it is none. ``index``: the folder of the signed index in use, "" for the program's
-    own. ``pins``: digests a person vouches for (release-version-architecture, sha256).
+    own. ``pins``: digests a person vouches for (release-version-architecture, sha256). ``images``: those a bundle's
+    publisher vouches for, of images that have none of their own (reference, ``sha256:…``).
     """
 
     source: str = ""
@@ -165,6 +166,7 @@ class Site:
     publisher: str = ""
     index: str = ""
     pins: tuple[tuple[str, str], ...] = ()
+    images: tuple[tuple[str, str], ...] = ()
     accept_eol: bool = False
     node: Node = field(default_factory=Node)
     network: Network = field(default_factory=Network)

@@ -10,6 +10,7 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ from installers.core.artifacts.depot.contents import Target
 from installers.core.artifacts.depot.take import Supply, take
 from installers.core.artifacts.index import architecture, index, pinned
 from installers.core.artifacts.inuse import in_use
+from installers.core.artifacts.oci.image import Order, fetched_image
 from installers.core.artifacts.recipes import ROOT, made_of, plan
 from installers.core.artifacts.registries import fetched
 from installers.core.artifacts.releases import fetched_release, note_members, released
@@ -31,16 +33,16 @@ from installers.core.artifacts.upstream import upstream
 from installers.core.errors import Failure
 from installers.core.facts.artifacts import parse_built
 from installers.core.host.runner import run_process
-from installers.site import Paths
+from installers.site import Paths, Registry
 
 
 def main() -> int:
-    """``fetch NAME SHA256``, ``bring NAME JSON``, ``take NAME JSON``, ``build RECIPE KEY``.
+    """``fetch NAME SHA256``, ``image REFERENCE JSON``, ``bring NAME JSON``, ``take NAME JSON``, ``build RECIPE KEY``.
 
     ``FAILED`` with a failure as its last line.
     """
     parser = argparse.ArgumentParser(prog="olares-artifacts")
-    parser.add_argument("verb", choices=("fetch", "bring", "take", "build"))
+    parser.add_argument("verb", choices=tuple(VERBS))
     parser.add_argument("name")
     parser.add_argument("expected", help="sha256 of the file, the recipe's key, or what to take, as planned")
     parser.add_argument("--cache", type=Path, required=True)
@@ -51,7 +53,7 @@ def main() -> int:
     # PID 1 of a namespace is sent no signal it has no handler for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        {"fetch": _fetch, "bring": _bring, "take": _take, "build": _build}[options.verb](options)
+        VERBS[options.verb](options)
     except Failure as failure:
         sys.stdout.write(failure_line(failure) + "\n")
         return FAILED
@@ -72,6 +74,13 @@ def _fetch(options: argparse.Namespace) -> None:
         fetched_release(pin, places=options.place, cache=cache, report=Lines())
     else:
         fetched(pin, cache=cache, report=Lines())
+
+
+def _image(options: argparse.Namespace) -> None:
+    wanted = json.loads(options.expected)
+    registries = tuple(Registry(row["name"], tuple(row["mirrors"]), row["ca"]) for row in wanted["registries"])
+    order = Order(options.name, wanted["digest"], wanted["arch"], registries)
+    fetched_image(order, cache=Cache(options.cache, options.state / "built"), report=Lines())
 
 
 def _bring(options: argparse.Namespace) -> None:
@@ -109,6 +118,14 @@ def _build(options: argparse.Namespace) -> None:
         shop.sweep()
         shop.make(planned, Lines())
 
+
+VERBS: Mapping[str, Callable[[argparse.Namespace], None]] = {
+    "fetch": _fetch,
+    "image": _image,
+    "bring": _bring,
+    "take": _take,
+    "build": _build,
+}
 
 if __name__ == "__main__":
     raise SystemExit(main())
