@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from installers.choice import choose, locked_node
+from installers.choice import choose, locked_node, source_text
 from installers.core.artifacts.depot.contents import For
 from installers.core.artifacts.depot.open import Depot, kept_web, named, open_depot, open_web
 from installers.core.artifacts.report import Report
@@ -22,7 +22,7 @@ def opened(site: Site, probe: Probe, *, trust: str, report: Report) -> tuple[Sit
     """The site with what its bundle says, and the bundle; None where the bits come from elsewhere.
 
     A mirror is asked whether it carries a bundle until that is chosen. ``trust``: the fingerprint the user gives,
-    "" for a publisher accepted before. Writes below the cache only.
+    "" for a publisher accepted before; OLR-BND-023 where nothing signed is chosen. Writes below the cache only.
     """
     chosen = choose(site, probe)
     made = locked_node(site, probe) is not None
@@ -34,6 +34,9 @@ def opened(site: Site, probe: Probe, *, trust: str, report: Report) -> tuple[Sit
         if found is None:
             return site, None
         depot = found
+    elif trust:
+        # A fingerprint says that signatures are wanted: going on without any would be another thing than was asked for.
+        raise Failure("OLR-BND-023", source=source_text(chosen), what="is locked as" if made else "is")
     else:
         return site, None
     return _of(depot, site, chosen), depot

@@ -42,6 +42,8 @@ def site(session: Session, *, source: str = "", kube: str = "", accept_eol: bool
     from installers.proxies import go_out, with_proxy
 
     check_names("--kube", [kube] if kube else [], KUBES)
+    if source.startswith("mirror:"):
+        require_open(source, given="--source")
     found = read_site(session.paths, names=verbs.names(PHASES))
     try:
         name, places = source_of(source) if source else (found.source, found.places)
@@ -109,6 +111,14 @@ def options_for(session: Session, request: Request, *, stop: threading.Event | N
         stop=stop,
         request=remembered(request),
     )
+
+
+def require_open(address: str, *, given: str) -> None:
+    """Refuse an address that carries a name or a password: what is made of it can be read by others."""
+    from installers.core.component.places import carries_login
+
+    if carries_login(address):
+        raise Failure("OLR-CLI-016", given=given)
 
 
 def check_names(option: str, given: Iterable[str], known: Iterable[str]) -> None:

@@ -146,6 +146,11 @@ class SelinuxPolicy(BaseCheck):
             manager = facts[PackageManager()]
             ours = self.edition == "upstream" and manager is not None and manager.name in ("dnf", "zypper")
             fields = {"missing": " and ".join(missing), "how": BY_HAND.format(packages=" ".join(missing))}
+            if manager is not None and manager.name == "apt":
+                fields["how"] = (
+                    "nothing: containers get no labels of their own, and run as any service without a policy does"
+                )
+                return Failed("OLR-PRE-057", fields, severity="info")
             if ours and manager is not None and "k3s-selinux" not in missing:
                 fields["how"] = f"nothing: the install has {manager.name} install it"
                 return Failed("OLR-PRE-057", fields, severity="info")

@@ -141,7 +141,10 @@ def rotate(session: Session, keys: KEYS = DEFAULT_KEYS, yes: Annotated[bool, YES
 
 
 def absolute(path: str) -> str:
-    return path if path.startswith(("http://", "https://")) else str(Path(path).absolute())
+    if not path.startswith(("http://", "https://")):
+        return str(Path(path).absolute())
+    here.require_open(path, given="the place")
+    return path
 
 
 def fingerprint_shown(session: Session, fingerprint: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from base64 import b64encode
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,6 +32,8 @@ class WebServer:
     """Bytes a second of one connection, 0 for as fast as can be."""
     page: bytes = b""
     """What it says with status 200 whatever it is asked for, as the server of a guest network does."""
+    login: str = ""
+    """NAME:PASSWORD without which it answers 401."""
 
     def __enter__(self) -> WebServer:
         outer = self
@@ -60,6 +63,11 @@ class WebServer:
         return f"http://{self.address}:{self.port}/olares"
 
 
+def basic(login: str) -> str:
+    """The header of a name and password; "" for none."""
+    return f"Basic {b64encode(login.encode()).decode()}" if login else ""
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_of: WebServer
@@ -72,7 +80,9 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(self.path).removeprefix("/olares/")
         web.asked.append(path)
         file = web.folder / path
-        if web.page:
+        if self.headers.get("Authorization", "") != basic(web.login):
+            self._answer(401, b"who are you?", {"WWW-Authenticate": 'Basic realm="files"'})
+        elif web.page:
             self._answer(200, web.page, {"Content-Type": "text/html"})
         elif path in web.statuses or not file.is_file():
             self._answer(web.statuses.get(path, 404), b"no", {})

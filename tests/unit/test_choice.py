@@ -53,6 +53,14 @@ def locked() -> tuple[Site, FakeMachine]:
     return site, machine
 
 
+def test_a_password_that_an_earlier_lock_holds_is_left_behind() -> None:
+    site, machine = locked()
+    machine.tree.file(lock_path(site), lock_text(replace(site, places=("https://me:canary@a.lan/x",)), ()))
+    found = choose(Site(), FakeProbe(machine))
+    assert found.places == ("https://a.lan/x",)
+    assert "canary" not in lock_text(found, ())
+
+
 def test_what_is_locked_is_not_asked_again() -> None:
     site, machine = locked()
     machine.tree.file(f"{MACHINE}/machine", "")

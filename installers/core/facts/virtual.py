@@ -6,6 +6,7 @@ neither Proxmox from Incus nor what is locked.
 
 from __future__ import annotations
 
+import errno
 import re
 import stat as _stat
 from dataclasses import dataclass
@@ -156,7 +157,13 @@ class Confines:
 
     def load(self, probe: Probe) -> Limits | Unknown:
         mapped = own_ids(probe)
-        profile = text_of(probe, "/proc/self/attr/apparmor/current")
+        try:
+            profile = text_of(probe, "/proc/self/attr/apparmor/current")
+        except OSError as error:
+            # A kernel that has AppArmor, and it is off: the file is there, and cannot be read.
+            if error.errno != errno.EINVAL:
+                raise
+            profile = ""
         return Limits(not mapped, profile.rpartition(" (")[0] or profile)
 
 

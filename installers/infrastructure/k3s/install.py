@@ -13,7 +13,7 @@ from installers.core.facts.results import NodeReady, ObjectsPresent
 from installers.core.model import Footprint, Kind, Ref, Resource
 from installers.core.resources.artifacts import Binary
 from installers.core.resources.files import Absent, Block, Directory, File, Symlink
-from installers.core.resources.programs import SelinuxPolicies, labels
+from installers.core.resources.programs import Labels, SelinuxPolicies
 from installers.core.resources.templates import Template
 from installers.core.resources.units import Unit
 from installers.core.resources.wait import Wait
@@ -91,7 +91,7 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
         yield Symlink(f"{BIN}/{name}", "k3s")
     yield Block("/etc/hosts", "olares", f"127.0.0.1 {ENDPOINT}\n")
     yield from _files(site, values)
-    yield labels("k3s", (PROGRAM,), ("/var/lib/rancher", DATA, f"{DATA}/agent", IMAGES))
+    yield Labels("k3s", (PROGRAM,), ("/var/lib/rancher", DATA, f"{DATA}/agent", IMAGES))
     yield Unit(
         UNIT,
         content=_unit(site),

@@ -15,6 +15,7 @@ from installers.core.artifacts.depot.contents import LIMIT, Target
 from installers.core.artifacts.depot.trust import fingerprint, kept_targets
 from installers.core.artifacts.fetch import BROKEN
 from installers.core.artifacts.fetch.line import Line
+from installers.core.artifacts.fetch.mirrors import public
 from installers.core.errors import Failure
 
 _CHUNK = 1 << 16
@@ -46,7 +47,7 @@ class HttpFetcher(FetcherInterface):
     def _fetch(self, url: str) -> Iterator[bytes]:
         with closing(self._line.get(url, {})) as answer:
             if answer.status != 200:
-                raise exceptions.DownloadHTTPError(f"{url} answered {answer.status}", answer.status)
+                raise exceptions.DownloadHTTPError(f"{public(url)} answered {answer.status}", answer.status)
             while chunk := answer.read(_CHUNK):
                 yield chunk
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from installers.core.artifacts.depot.contents import LIMIT, METADATA, Target
 from installers.core.artifacts.fetch import BROKEN, HttpLine
 from installers.core.artifacts.fetch.line import Line
+from installers.core.artifacts.fetch.logins import asking
 from installers.core.artifacts.fetch.mirrors import public
 from installers.core.artifacts.fetch.proxy import ProxyFault
 from installers.core.artifacts.report import Report
@@ -109,7 +110,8 @@ def _stamp(place: str, seconds: float) -> bytes | Failure | None:
             if answer.status in _ABSENT:
                 return None
             if answer.status != 200:
-                return Failure("OLR-BND-018", place=public(place), reason=f"{public(url)} answered {answer.status}")
+                reason = f"{public(url)} answered {answer.status}{asking(answer.status)}"
+                return Failure("OLR-BND-018", place=public(place), reason=reason)
             text = bytearray()
             while len(text) < LIMIT and (chunk := answer.read(_CHUNK)):
                 text += chunk

@@ -13,6 +13,7 @@ from functools import cache, partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Protocol
 
+from installers.core.artifacts.fetch.logins import asking, login
 from installers.core.artifacts.fetch.mirrors import public
 from installers.core.artifacts.fetch.proxy import ProxyFault, Url, credentials, locked, proxy_for, unreachable
 
@@ -138,7 +139,7 @@ class HttpLine:
         answer = self.get(url, {"Accept": accept})
         try:
             if answer.status != 200:
-                raise ValueError(f"it answered {answer.status}")
+                raise ValueError(f"it answered {answer.status}{asking(answer.status)}")
             text = bytearray()
             while chunk := answer.read(limit + 1 - len(text)):
                 text += chunk
@@ -160,7 +161,7 @@ class HttpLine:
         parts = urllib.parse.urlsplit(url)
         target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
         # identity: a compressed answer has other offsets than the file.
-        sent = {"Accept-Encoding": "identity", "User-Agent": "olares-cli", **headers, **credentials(parts)}
+        sent = {"Accept-Encoding": "identity", "User-Agent": "olares-cli", **headers, **login(parts)}
         if proxy and parts.scheme == "http":
             target = urllib.parse.urlunsplit(("http", parts.netloc.rpartition("@")[2], target, "", ""))
             sent |= credentials(proxy, "Proxy-Authorization")
@@ -253,6 +254,6 @@ def length(line: Line, url: str) -> int:
             return int(answer.header("Content-Range").rpartition("/")[2])
         if answer.status == 200:
             return int(answer.header("Content-Length"))
-        raise ValueError(f"it answered {answer.status}")
+        raise ValueError(f"it answered {answer.status}{asking(answer.status)}")
     finally:
         answer.close()

@@ -94,3 +94,19 @@ def test_keys_and_site_are_the_same_words() -> None:
         keys = KEYS[name]
         assert not isinstance(inner, dict) or (isinstance(keys, dict) and set(keys) == set(inner))
     assert set(json_schema()["properties"]) == set(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("place", "fine"),
+    [
+        ("http://h/x", True),
+        ("https://h:8443/x/%40scope", True),
+        ("http://h/@scope", False),
+        ("http://h/x?token=1", False),
+        ("http://h/x#1", False),
+        ("ftp://h/x", False),
+    ],
+)
+def test_what_can_be_a_mirrors_address(place: str, fine: bool) -> None:
+    _, problems = parse_site(f"source: mirror:{place}\n".encode(), path="f", names={})
+    assert (not problems) is fine
