@@ -288,7 +288,7 @@ def worker(machine: FakeMachine, call: Call) -> Iterator[None]:
         return
     if verb == "bring":
         places = [word.partition("=")[2] for word in words if word.startswith("--place=")]
-        yield from _bring(machine, places, json.loads(digest))
+        yield from bring(machine, places, json.loads(digest))
         return
     if verb == "take":
         yield from take(machine, cache, json.loads(digest))
@@ -313,7 +313,7 @@ def _fetch(machine: FakeMachine, name: str, digest: str) -> Iterator[None]:
     yield
 
 
-def _bring(machine: FakeMachine, places: list[str], work: dict[str, Any]) -> Iterator[None]:
+def bring(machine: FakeMachine, places: list[str], work: dict[str, Any]) -> Iterator[None]:
     """A web server's address is here the folder it serves."""
     for path, sha256, _ in work["files"]:
         content = machine.tree.read(f"{places[0]}/{path}")

@@ -26,7 +26,7 @@ from installers.core.facts.artifacts import Built, BuiltFile
 from installers.core.facts.objects import ref_of
 from installers.infrastructure.calico.manifest import names
 from tests.fake.commands import Call
-from tests.fake.debian12 import PATHS, Kubernetes, containerd_up, debian12, take
+from tests.fake.debian12 import PATHS, Kubernetes, bring, containerd_up, debian12, take
 from tests.fake.machine import FakeMachine
 
 PROXY = load("infrastructure/kubernetes", "upstream").edition.references["kube-proxy"]
@@ -152,6 +152,10 @@ def fetch(machine: FakeMachine, call: Call) -> Iterator[None]:
     """``python3 -m installers.core.artifacts``: a release's file in the cache, its members in the ledger."""
     words = call.argv[call.argv.index("installers.core.artifacts") + 1 :]
     verb, name, digest = (word for word in words if not word.startswith("--"))
+    if verb == "bring":
+        places = [word.partition("=")[2] for word in words if word.startswith("--place=")]
+        yield from bring(machine, places, json.loads(digest))
+        return
     if verb == "take":
         cache, supply = Cache(Path(PATHS.cache), Path(PATHS.built)), json.loads(digest)
         yield from take(machine, cache, supply)

@@ -252,6 +252,19 @@ def test_undo_takes_imported_images_out_again(bench: Workbench, wanted: list[Ste
     assert "docker.io/apache/kvrocks:2.17.0" not in bench.machine.images
 
 
+def test_from_a_web_server_each_image_is_fetched_and_then_taken(engine: str, bench: Workbench, tmp_path: Path) -> None:
+    site, depot = on_host(made(tmp_path, engine), bench.machine, tmp_path)
+    # The fake server's address is the folder it serves.
+    web = steps(site, replace(depot, folder=depot.own, web=(str(depot.folder),)), bench.machine)
+    found = {item.step.resource.key: item.decision for item in bench.plan(web).items}
+    decision = found["built:images/docker.io/apache/kvrocks-2.17.0"]
+    assert isinstance(decision, Change)
+    assert [action.kind for action in decision.actions] == ["fetch-from-depot", "take-from-depot"]
+    result = bench.install(web)
+    assert result.status == "done", result.failure
+    assert "docker.io/apache/kvrocks:2.17.0" in bench.machine.images
+
+
 def test_an_image_the_bundle_does_not_have_blocks(engine: str, bench: Workbench, tmp_path: Path) -> None:
     site, depot = on_host(made(tmp_path, engine), bench.machine, tmp_path)
     lacking = {path: row for path, row in depot.targets.items() if "kvrocks" not in path}
