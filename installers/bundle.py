@@ -23,6 +23,7 @@ from installers.core.artifacts.depot.flat import gather, index
 from installers.core.artifacts.depot.keys import Publisher, publisher
 from installers.core.artifacts.depot.pack import pack
 from installers.core.artifacts.depot.publish import VALID, compare, listed, renew, sign, targets_of
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.artifacts.depot.unpack import head, unpack
 from installers.core.artifacts.disk import remove, sync_tree
 from installers.core.artifacts.index import Pinned
@@ -315,7 +316,7 @@ def sign_again(place: Path, keys: Path, valid: timedelta, report: Report) -> Non
         renew(place, signer, targets, valid=valid)
         return
     if not place.is_file():
-        raise Failure("OLR-BND-001", place=place)
+        raise Refused("OLR-BND-001", place=place)
     stage = place.with_name(f".{place.name}.signing")
     remove(stage)
     try:

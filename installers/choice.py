@@ -113,7 +113,14 @@ def locked_proxy(site: Site, probe: Probe) -> Proxy | None:
     return Proxy(row["http"], row["https"], tuple(row["direct"]), kept=True) if row else None
 
 
+def with_lock(site: Site, probe: Probe) -> Site:
+    """The site with what site.lock says, for who is to ask for it several times."""
+    return replace(site, lock=_locked(site, probe))
+
+
 def _locked(site: Site, probe: Probe) -> Mapping[str, Any]:
+    if site.lock is not None:
+        return site.lock
     if probe.stat(lock_path(site)) is None:
         return {}
     row: Mapping[str, Any] = json.loads(probe.read(lock_path(site)))

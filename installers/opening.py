@@ -8,6 +8,7 @@ from typing import Any
 from installers.choice import choose, locked_node, source_text
 from installers.core.artifacts.depot.contents import For
 from installers.core.artifacts.depot.open import Depot, kept_web, named, open_depot, open_web
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
 from installers.core.facts.platform import Architecture, OsRelease
@@ -65,7 +66,7 @@ def _on_web(site: Site, chosen: Site, probe: Probe, *, trust: str, report: Repor
             return None
         if not places:
             reason = "there is no metadata/timestamp.json"
-            raise Failure("OLR-BND-002", place=named(chosen.places), reason=reason)
+            raise Refused("OLR-BND-002", place=named(chosen.places), reason=reason)
         return open_web(places, site.paths, _host(site, chosen, probe, made=made), trust=wanted, report=report)
     except Failure as failure:
         depot = kept_web(wanted, chosen.places, site.paths) if made and failure.id.startswith(_SILENT) else None

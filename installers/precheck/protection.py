@@ -45,7 +45,9 @@ class FirewallOn(BaseCheck):
         if foreign:
             how = f"let {self.pods} and {self.services} and port 6443 through in {', '.join(foreign)}"
             return Failed("OLR-PRE-053", {"found": ", ".join(found), "how": how})
-        how = f"nothing: the install has {found[0]} let {self.pods}, {self.services} and port 6443/tcp through"
+        how = (
+            f"nothing: the install has {' and '.join(found)} let {self.pods}, {self.services} and port 6443/tcp through"
+        )
         return Failed("OLR-PRE-053", {"found": ", ".join(found), "how": how}, severity="info")
 
 

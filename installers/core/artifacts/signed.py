@@ -18,6 +18,7 @@ from installers.core.artifacts.depot.contents import FILE, INDEX, Contents
 from installers.core.artifacts.depot.keys import publisher
 from installers.core.artifacts.depot.open import PREFIXES, Depot, examine, nothing
 from installers.core.artifacts.depot.publish import VALID, sign
+from installers.core.artifacts.depot.refused import Refused, asked_for
 from installers.core.artifacts.depot.trust import Trust
 from installers.core.artifacts.disk import remove, sync_tree
 from installers.core.artifacts.index import File as IndexFile
@@ -42,6 +43,7 @@ class Change:
     after: str
 
 
+@asked_for("index")
 def publish(folder: Path, keys: Path, *, valid: timedelta = VALID) -> str:
     """Lay the program's own index into a directory unless it has one, and sign what is there; the fingerprint.
 
@@ -61,6 +63,7 @@ def publish(folder: Path, keys: Path, *, valid: timedelta = VALID) -> str:
     return signer.fingerprint
 
 
+@asked_for("index")
 def take(place: str, paths: Paths, *, trust: str, arch: str, lock: str) -> Taken:
     """Keep a newer signed index below the state directory; it is in use at once where nothing is installed.
 
@@ -95,6 +98,7 @@ def take(place: str, paths: Paths, *, trust: str, arch: str, lock: str) -> Taken
     return row
 
 
+@asked_for("index")
 def use(paths: Paths, *, lock: str) -> Taken:
     """Go by the index taken last. ``OLR-IDX-005``: none was; ``OLR-IDX-003``, 004; ``OLR-RUN-001``: during a run."""
     home = inuse.folder(paths.state)
@@ -158,7 +162,7 @@ def _digests(files: Mapping[str, IndexFile] | Mapping[str, ReleaseFile]) -> str:
 def _texts(depot: Depot) -> dict[str, bytes]:
     for name in FILES:
         if depot.target(f"{INDEX}/{name}") is None:
-            raise Failure("OLR-BND-010", place=depot.place, missing=f"{INDEX}/{name}", count=1)
+            raise Refused("OLR-BND-010", place=depot.place, missing=f"{INDEX}/{name}", count=1)
     rows = {name: depot.targets[f"{INDEX}/{name}"] for name in FILES}
     if depot.place.startswith(PREFIXES):
         from installers.core.artifacts.depot.remote import reached

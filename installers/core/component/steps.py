@@ -37,6 +37,9 @@ TOOLS = ("buildah", "mmdebstrap")
 RUNTIME = "containerd"
 """The component images are imported into."""
 
+NETWORK = "calico"
+"""The component that gives pods their addresses."""
+
 HOST = "host"
 """The component that makes the host fit. Where that takes a restart, nothing else has begun before it."""
 
@@ -88,13 +91,20 @@ def _brought(wanted: Sequence[Wanted]) -> dict[str, str]:
 
 
 def _check_requires(wanted: Sequence[Wanted]) -> None:
-    """Requirements are chosen too, and earlier: a skipped one is refused by name."""
-    seen: set[str] = set()
+    """Requirements are chosen too, and earlier: what was left out is refused, with all that cannot be without it."""
+    here, gone = set[str](), set[str]()
+    lacking: dict[str, None] = {}
+    without: list[str] = []
     for one in wanted:
-        missing = [name for name in one.component.requires if name not in seen]
+        missing = [name for name in one.component.requires if name not in here]
+        (gone if missing else here).update((one.component.name, *one.component.manifest.includes))
         if missing:
-            raise Failure("OLR-PLAN-001", component=one.component.name, missing=", ".join(missing))
-        seen.update((one.component.name, *one.component.manifest.includes))
+            without.append(one.component.name)
+            lacking |= dict.fromkeys(name for name in missing if name not in gone)
+    if set(lacking) == {NETWORK}:
+        raise Failure("OLR-PLAN-008", components=", ".join(without))
+    if lacking:
+        raise Failure("OLR-PLAN-001", components=", ".join(without), missing=", ".join(lacking))
 
 
 class _Recipes:

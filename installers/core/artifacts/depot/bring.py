@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from installers.core.artifacts.cache import MARGIN, Cache, Record, verify
 from installers.core.artifacts.depot.contents import APT, Target
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.artifacts.fetch import Wanted, fetch
 from installers.core.artifacts.fetch.mirrors import public
 from installers.core.artifacts.report import Report
@@ -54,7 +55,7 @@ def _fetched(target: Target, folder: Path, places: tuple[str, ...], report: Repo
         if failure.id != "OLR-ART-005":
             raise
         where = ", ".join(public(place) for place in places)
-        raise Failure("OLR-BND-009", place=where, file=target.path, found=failure.fields["found"]) from failure
+        raise Refused("OLR-BND-009", place=where, file=target.path, found=failure.fields["found"]) from failure
 
 
 def _lock(folder: Path, first: Target) -> str:

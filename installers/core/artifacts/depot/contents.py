@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.errors import Failure
 
 FILE = "contents.json"
@@ -79,9 +80,9 @@ def parse_contents(text: bytes, *, place: str) -> Contents:
     try:
         contents = msgspec.json.decode(text, type=Contents)
     except msgspec.DecodeError as error:
-        raise Failure("OLR-BND-002", place=place, reason=f"its {FILE}: {error}") from error
+        raise Refused("OLR-BND-002", place=place, reason=f"its {FILE}: {error}") from error
     if not 0 < contents.format <= FORMAT:
-        raise Failure("OLR-BND-002", place=place, reason=f"it has format {contents.format}, known is {FORMAT}")
+        raise Refused("OLR-BND-002", place=place, reason=f"it has format {contents.format}, known is {FORMAT}")
     return contents
 
 

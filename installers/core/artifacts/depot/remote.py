@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from urllib.parse import quote
 
 from installers.core.artifacts.depot.contents import LIMIT, METADATA, Target
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.artifacts.fetch import BROKEN, HttpLine
 from installers.core.artifacts.fetch.line import Line
 from installers.core.artifacts.fetch.logins import asking
@@ -52,7 +53,7 @@ class Remote:
         try:
             with closing(self.line.get(f"{self.place.rstrip('/')}/{quote(target.path)}", {})) as answer:
                 if answer.status != 200:
-                    raise Failure("OLR-BND-010", place=self.named, missing=target.path, count=1)
+                    raise Refused("OLR-BND-010", place=self.named, missing=target.path, count=1)
                 while size <= target.size and (chunk := answer.read(_CHUNK)):
                     digest.update(chunk)
                     size += len(chunk)
@@ -60,7 +61,7 @@ class Remote:
         except BROKEN as error:
             raise Failure("OLR-BND-018", place=self.named, reason=error) from error
         if size != target.size or digest.hexdigest() != target.sha256:
-            raise Failure("OLR-BND-009", place=self.named, file=target.path, found=digest.hexdigest())
+            raise Refused("OLR-BND-009", place=self.named, file=target.path, found=digest.hexdigest())
 
 
 @contextmanager
@@ -121,7 +122,7 @@ def _stamp(place: str, seconds: float) -> bytes | Failure | None:
         return Failure("OLR-BND-018", place=public(place), reason=str(error) or type(error).__name__)
     if not text.lstrip().startswith(b"{"):
         reason = f"what came in place of {METADATA}/timestamp.json is something else, perhaps a web page"
-        return Failure("OLR-BND-002", place=public(place), reason=reason)
+        return Refused("OLR-BND-002", place=public(place), reason=reason)
     return bytes(text)
 
 

@@ -179,6 +179,15 @@ def test_a_wrong_one_is_refused_and_nothing_is_changed(
         desk.take()
     assert (found.value.id, desk.state()) == (id, before)
     assert found.value.what
+    assert_called_an_index(found.value)
+
+
+def assert_called_an_index(failure: Failure) -> None:
+    """Nobody who takes an index is told of a bundle of theirs; the commands for bundles are named as such."""
+    said = failure.what + " " + failure.next
+    said = said.replace("olares-cli bundle", "").replace("checks a whole bundle", "")
+    assert "bundle" not in said
+    assert "index" in said
 
 
 def test_a_stranger_is_refused(desk: Desk, tmp_path: Path) -> None:
@@ -186,6 +195,10 @@ def test_a_stranger_is_refused(desk: Desk, tmp_path: Path) -> None:
         with pytest.raises(Failure) as found:
             desk.take(trust=trust)
         assert (found.value.id, desk.state()) == (id, {})
+        assert_called_an_index(found.value)
+        with pytest.raises(Failure) as found:
+            open_depot(str(desk.folder), desk.paths, HOST, trust=trust)
+        assert (found.value.id, "bundle" in found.value.next) == (id, True)
 
 
 def test_an_older_one_is_refused_for_ever(desk: Desk, tmp_path: Path) -> None:
@@ -197,6 +210,7 @@ def test_an_older_one_is_refused_for_ever(desk: Desk, tmp_path: Path) -> None:
         with pytest.raises(Failure) as found:
             take(str(old), desk.paths, trust=desk.trust, arch="amd64", lock=desk.lock)
         assert found.value.id == "OLR-BND-006"
+        assert_called_an_index(found.value)
         drop(desk.paths, lock=desk.lock)
 
 
