@@ -55,7 +55,7 @@ class Order:
     """What to make. ``output``: a file ending in ``.tar.zst``, or a directory that is not there yet or empty.
 
     ``valid``: how long it can be taken up for the first time. ``accept_tags``: images of which no digest is known
-    are taken as their registries serve them now.
+    are taken as their registries serve them now. ``architecture``: in Debian's words, "" for this host's.
     """
 
     site: Site
@@ -63,6 +63,7 @@ class Order:
     keys: Path
     valid: timedelta = VALID
     accept_tags: bool = False
+    architecture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +113,23 @@ def create(order: Order, probe: Probe, emit: Emit) -> Made:
         # What nobody could install.
         raise Failure("OLR-KUBE-005")
     host = this_host(probe)
-    steps = component_steps(site, Platform(made_of(host.family, host.release), host.architecture))
+    arch = order.architecture or host.architecture
+    steps = component_steps(site, Platform(made_of(host.family, host.release), arch))
     wanted = wanted_of(steps, components(site), accept_tags=order.accept_tags)
-    if host.family != "debian" and (wanted.built or wanted.packages):
+    bound = bool(wanted.built or wanted.packages)
+    if bound and host.family != "debian":
         raise Failure("OLR-BND-020", reason=f"it is {host.family or 'an unknown system'}, not Debian")
+    if bound and host.architecture != arch:
+        raise Failure("OLR-BND-020", reason=f"it is {host.architecture}, and what is built on it is for no {arch}")
     signer = publisher(order.keys)
     cache = Cache(Path(site.paths.cache), Path(site.paths.built))
-    images = _images(wanted, site, host.architecture, emit)
-    _fill(wanted, site, cache, emit)
-    fill_images(images, site, host.architecture, cache, emit)
-    bound = bool(wanted.built or wanted.packages)
+    images = _images(wanted, site, arch, emit)
+    _fill(wanted, site, arch, cache, emit)
+    fill_images(images, site, arch, cache, emit)
     contents = Contents(
         edition=site.edition,
         engine=site.kube,
-        architecture=host.architecture,
+        architecture=arch,
         components=tuple(one.name for one in components(site)),
         made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         by=version("olares"),
@@ -187,16 +191,16 @@ def fill_images(images: Sequence[Taken], site: Site, arch: str, cache: Cache, em
                 work(run_process, listener, "image", *words, *where, timeout=FETCH_TIMEOUT)
 
 
-def _fill(wanted: Wanted, site: Site, cache: Cache, emit: Emit) -> None:
+def _fill(wanted: Wanted, site: Site, arch: str, cache: Cache, emit: Emit) -> None:
     """Bring into the cache what it lacks, by the workers an installation uses."""
     where = (f"--cache={site.paths.cache}", f"--state={site.paths.state}")
     for pin in wanted.fetched:
         record = Record(cache.root / pin.entry, pin.file.sha256, pin.file.size)
         if verify(record) is not Held.GOOD:
-            places = (f"--place={place}" for place in site.places)
+            options = (*where, f"--arch={arch}", *(f"--place={place}" for place in site.places))
             with _step(f"fetched:{pin.name}", emit) as report:
-                listener = Listener(told(report))
-                work(run_process, listener, "fetch", pin.name, pin.file.sha256, *where, *places, timeout=FETCH_TIMEOUT)
+                listener, words = Listener(told(report)), (pin.name, pin.file.sha256)
+                work(run_process, listener, "fetch", *words, *options, timeout=FETCH_TIMEOUT)
     missing = [planned for planned in wanted.built if not _is_built(planned, cache)]
     tools = [name for name in TOOLS if shutil.which(name) is None]
     if missing and tools:

@@ -78,14 +78,18 @@ def create(
         bool,
         typer.Option("--accept-tags", help="Take images without a known digest as their registries serve them now."),
     ] = False,
+    arch: Annotated[
+        str, typer.Option("--arch", metavar="NAME", help="For amd64 or arm64 hosts; what is built is for this one's.")
+    ] = "",
 ) -> int:
     from installers.bundle import Order
     from installers.bundle import create as make
 
     here.check_names("--edition", [edition], ("debian", "upstream"))
+    here.check_names("--arch", [arch] if arch else [], ("amd64", "arm64"))
     need_root("bundle create")
     site = replace(here.site(session, source=edition, kube=kube), edition=edition)
-    order = Order(site, file, keys, timedelta(days=days), accept_tags)
+    order = Order(site, file, keys, timedelta(days=days), accept_tags, arch)
     with _told(session) as emit:
         made = make(order, here.probe(), emit)
     return _made(session, made)

@@ -48,6 +48,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--place", action="append", default=[], help="base address of a mirror or a depot (repeatable)")
+    parser.add_argument("--arch", default="", help="whose file to fetch, in Debian's words; default: this machine's")
     parser.add_argument("--recipes", type=Path, default=ROOT)
     options = parser.parse_args()
     # PID 1 of a namespace is sent no signal it has no handler for.
@@ -63,7 +64,10 @@ def main() -> int:
 def _fetch(options: argparse.Namespace) -> None:
     place = in_use(str(options.state))
     release = options.name not in index(place).artifacts
-    pin = released(options.name, among=upstream(place)) if release else pinned(options.name, among=index(place))
+    if release:
+        pin = released(options.name, arch=options.arch, among=upstream(place))
+    else:
+        pin = pinned(options.name, arch=options.arch, among=index(place))
     if release and not pin.file.sha256:
         # The plan took a digest from olares.yaml, which a person vouched for there.
         pin = msgspec.structs.replace(pin, file=msgspec.structs.replace(pin.file, sha256=options.expected))

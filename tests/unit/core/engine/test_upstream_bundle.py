@@ -69,33 +69,32 @@ def references(site: Site) -> list[str]:
     return [image for one in components(site) for image in one.edition.references.values()]
 
 
-def warm(site: Site) -> None:
+def warm(site: Site, arch: str) -> None:
     """Everything in the cache: the tests' stand-ins for releases, and an archive for each image."""
     cache = Cache(Path(site.paths.cache), Path(site.paths.built))
-    for step in component_steps(site, PLATFORM):
+    for step in component_steps(site, Platform("bookworm", arch)):
         if isinstance(step.resource, Fetched):
             path = cache.root / step.resource.pin.entry
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content(step.resource.pin.name))
     for reference in references(site):
-        planned = served(reference, parts(reference).digest or served_now(reference), "amd64")
+        planned = served(reference, parts(reference).digest or served_now(reference), arch)
         path = cache.root / cache.folder(planned.name, planned.key) / IMAGE
         path.parent.mkdir(parents=True)
         manifest = Descriptor(MANIFEST, served_now(f"manifest of {reference}"), 2)
-        write(path, index(manifest, "amd64", names(reference)), ())
+        write(path, index(manifest, arch, names(reference)), ())
         file = BuiltFile(IMAGE, hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size, manifest.digest)
         cache.record(Record(planned.name, planned.key, (file,), 1.0, 2.0))
 
 
-def made(tmp_path: Path, engine: str, *, accept_tags: bool = True, fill: bool = True) -> Made:
+def made(tmp_path: Path, engine: str, *, accept_tags: bool = True, fill: bool = True, arch: str = "") -> Made:
     paths = Paths(state=str(tmp_path / "state"), cache=str(tmp_path / "cache"))
     probe = FakeProbe(machine(engine))
     site = choose(Site(source="upstream", kube=engine, paths=paths), probe)
     if fill:
-        warm(site)
-    return create(
-        Order(site, tmp_path / "stick", tmp_path / "keys", accept_tags=accept_tags), probe, lambda event: None
-    )
+        warm(site, arch or PLATFORM.arch)
+    order = Order(site, tmp_path / "stick", tmp_path / "keys", accept_tags=accept_tags, architecture=arch)
+    return create(order, probe, lambda event: None)
 
 
 def on_host(bundle: Made, where: FakeMachine, tmp_path: Path) -> tuple[Site, Depot]:
@@ -160,6 +159,17 @@ def test_the_contents_name_every_image_with_its_digest(engine: str, tmp_path: Pa
     control_plane = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"}
     assert by_tag == {"kvrocks"} | (control_plane if engine == "kubernetes" else set())
     assert found.contents.family == "", "nothing of it hangs on a distribution"
+
+
+def test_one_for_another_architecture_holds_that_one_s_files(engine: str, tmp_path: Path) -> None:
+    found = made(tmp_path, engine, arch="arm64")
+    assert found.contents.architecture == "arm64"
+    files = [path.name for path in found.output.rglob("*") if path.is_file()]
+    program = "k3s-arm64" if engine == "k3s" else "runc.arm64"
+    assert any(name.endswith(program) for name in files)
+    assert not any("amd64" in name for name in files)
+    with pytest.raises(Failure, match="OLR-BND-011"):
+        on_host(found, machine(engine), tmp_path)
 
 
 def test_it_is_planned_whole_and_asks_nobody(engine: str, bench: Workbench, wanted: list[Step]) -> None:
