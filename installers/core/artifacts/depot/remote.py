@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from urllib.parse import quote
 
@@ -15,10 +14,14 @@ from installers.core.artifacts.fetch.line import Line
 from installers.core.artifacts.fetch.logins import asking
 from installers.core.artifacts.fetch.mirrors import public
 from installers.core.artifacts.fetch.proxy import ProxyFault
+from installers.core.artifacts.fetch.together import asked_together
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
 
 _CHUNK = 1 << 20
+_GRACE = 2.0
+"""Seconds that places which say nothing are waited for once another has answered."""
+
 _ABSENT = frozenset({403, 404, 410})
 """Answers of a server that has no such file; some that do not list their files say 403."""
 
@@ -85,11 +88,18 @@ def carriers(places: tuple[str, ...], report: Report, *, seconds: float = 10.0) 
     """Which of these addresses carry a depot, all the same one; () where those that answer carry none.
 
     Each is asked once, all at the same time; one that is not reached while another is, is told and left out.
-    ``seconds``: of silence before it counts as that. Nothing is verified yet. Raises OLR-BND-018 where none is
-    reached (OLR-PROXY where that is the proxy's doing), 021 where they differ, 002 where something else is there.
+    ``seconds``: of silence before it counts as that, or ``_GRACE`` of them once another has answered. Nothing is
+    verified yet. Raises OLR-BND-018 where none is reached (OLR-PROXY where that is the proxy's doing), 021 where
+    they differ, 002 where something else is there.
     """
-    with ThreadPoolExecutor(len(places), thread_name_prefix="carriers") as pool:
-        found = dict(zip(places, pool.map(lambda place: _stamp(place, seconds), places), strict=True))
+    answered = asked_together(
+        places,
+        lambda place: _stamp(place, seconds),
+        good=lambda answer: not isinstance(answer, Failure),
+        grace=_GRACE,
+    )
+    late = f"it said nothing for {_GRACE:.0f} s while another place answered"
+    found = {one: answered.get(one, Failure("OLR-BND-018", place=public(one), reason=late)) for one in places}
     silent = {place: answer for place, answer in found.items() if isinstance(answer, Failure)}
     wrong = next((failure for failure in silent.values() if failure.id == "OLR-BND-002"), None)
     if wrong or len(silent) == len(found):

@@ -67,7 +67,14 @@ class Mirror:
 
     def usable(self, now: float) -> bool:
         """Whether it may be asked for one stretch more just now."""
-        return self.dropped is None and self.not_before <= now and self.active < (self.allowed if self.ranged else 1)
+        # One that was tried in vain and never gave a byte may be dead: a single connection finds out.
+        alone = not self.ranged or (self.failures > 0 and not self.speed)
+        return self.dropped is None and self.not_before <= now and self.active < (1 if alone else self.allowed)
+
+    @property
+    def unheard(self) -> bool:
+        """Whether it was asked and has not given a byte."""
+        return not self.speed and (self.active > 0 or self.failures > 0)
 
     def gave(self, size: int, seconds: float) -> None:
         """A stretch came from it."""
