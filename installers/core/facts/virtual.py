@@ -33,6 +33,10 @@ DMI = (
 """Words of firmware tables and the hypervisor they tell, as systemd-detect-virt(1) calls it."""
 
 
+BOARD = "linux,dummy-virt"
+"""The model in a device tree made for a virtual machine, QEMU's and others'."""
+
+
 @dataclass(frozen=True, slots=True)
 class Virtual:
     """``machine``: the hypervisor below the kernel, "" for none seen. ``container``: its kind (lxc, docker,
@@ -86,6 +90,9 @@ def _machine(probe: Probe) -> str:
     firmware = [text_of(probe, f"/sys/class/dmi/id/{name}") for name in names]
     if (found := parse_firmware(*firmware)) is not None:
         return found
+    # Started without firmware, as arm64 guests may be: the device tree is QEMU's, whose board is called virt.
+    if BOARD in text_of(probe, "/proc/device-tree/model"):
+        return "kvm"
     flags = re.search(r"^flags\s*:.*\bhypervisor\b", text_of(probe, "/proc/cpuinfo"), re.MULTILINE)
     return "unknown hypervisor" if flags else ""
 
