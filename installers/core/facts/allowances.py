@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 from installers.core.facts.firewalld import ALWAYS, NOW, TRUSTED, Zone, outer_zone, zones
 from installers.core.facts.protection import FirewallManagers
@@ -27,11 +28,23 @@ class Allowed:
 
     def otherwise(self, what: str) -> str:
         """What its owner decided about this, "" for nothing."""
-        return dict(self.decided).get(what, "")
+        return next((why for rule, why in self.decided if rule == what or _comes_first(rule, what)), "")
 
     def lacking(self, what: str) -> tuple[str, ...]:
         """The sets that do not let something through."""
         return tuple(name for name, rules in ((NOW, self.now), (ALWAYS, self.always)) if not _covered(what, rules))
+
+
+def _comes_first(rule: str, what: str) -> bool:
+    """Whether it is about networks some of which is decided on before (``first 10.0.0.0/8``)."""
+    if not (rule.startswith("first ") and what.startswith("source ")):
+        return False
+    try:
+        one, other = (ip_network(text.split()[1], strict=False) for text in (rule, what))
+    except ValueError:
+        # Hardware addresses and sets of firewalld's.
+        return False
+    return one.version == other.version and one.overlaps(other)
 
 
 _PORTS = re.compile(r"port (\d+)(?:-(\d+))?/(\w+)")
@@ -68,13 +81,14 @@ def _firewalld(probe: Probe) -> Allowed | Unknown:
     if isinstance(always, Unknown):
         return always
     outer = outer_zone(probe, now)
-    elsewhere = {
-        f"source {source}": f"it belongs to the zone {name}"
-        for found in (now, always)
-        for name, zone in found.items()
-        for source in zone.sources
-        if name != TRUSTED
-    }
+    elsewhere: dict[str, str] = {}
+    for name, source in (
+        (name, source) for found in (now, always) for name, z in found.items() for source in z.sources
+    ):
+        if name != TRUSTED:
+            # It looks zones through by name.
+            kind = "first" if name < TRUSTED else "source"
+            elsewhere[f"{kind} {source}"] = f"{source} belongs to the zone {name}"
     return Allowed(_let_through(now, outer), _let_through(always, outer), tuple(elsewhere.items()), outer)
 
 

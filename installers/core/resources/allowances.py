@@ -33,13 +33,13 @@ class Allowance(BaseResource):
         found = facts[FirewallAllows(self.manager)]
         if found is None:
             return Satisfied(f"{self.manager} is not on here")
-        if not found.lacking(self.what):
-            return Satisfied(f"{self.manager} lets it through")
         if decided := found.otherwise(self.what):
             # Others reach the API or not as the owner says; without its pods there is no cluster.
             if self.what.startswith("port "):
                 return Satisfied(f"{self.manager} has been told otherwise: {decided}")
             return Blocked("OLR-FIREWALL-002", {"manager": self.manager, "what": self.what, "decided": decided})
+        if not found.lacking(self.what):
+            return Satisfied(f"{self.manager} lets it through")
         after = replace(found, now=_with(found.now, self.what), always=_with(found.always, self.what))
         why = f"{self.manager} is on and does not let it through"
         return Change((Allow(self.manager, self.what),), why, {FirewallAllows(self.manager): after})
