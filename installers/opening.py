@@ -85,8 +85,9 @@ def _host(site: Site, chosen: Site, probe: Probe, *, made: bool) -> For:
 def _of(depot: Depot, site: Site, chosen: Site) -> Site:
     """The site with what its bundle says."""
     found = replace(site, source=chosen.source, places=chosen.places)
-    publisher = depot.fingerprint if depot.web else ""
-    return replace(found, publisher=publisher, edition=depot.contents.edition, kube=depot.contents.engine)
+    publisher, contents = depot.fingerprint if depot.web else "", depot.contents
+    images = tuple((one.reference, one.digest) for one in contents.images)
+    return replace(found, publisher=publisher, edition=contents.edition, kube=contents.engine, images=images)
 
 
 def this_host(probe: Probe) -> For:

@@ -71,6 +71,18 @@ def test_a_written_file_has_content_mode_and_owner(host: Host) -> None:
     assert host.listdir("/") == ("a",)
 
 
+def test_a_file_written_anew_keeps_its_selinux_label(tmp_path: Path) -> None:
+    """A real file's; labels are kept by file systems also where SELinux is off, and only root may set them."""
+    path, label = tmp_path / "hosts", b"system_u:object_r:net_conf_t:s0\0"
+    path.write_text("one")
+    try:
+        os.setxattr(path, files.LABEL, label)
+    except OSError as error:
+        pytest.skip(f"no labels in {tmp_path}: {error}")
+    files.write(str(path), b"two", mode=0o644, **OWN)
+    assert (path.read_text(), os.getxattr(path, files.LABEL)) == ("two", label)
+
+
 def test_a_file_is_read_and_written_in_pieces(host: Host) -> None:
     host.write("/a", iter((b"one", b"", b"two")), **OWN)
     with host.open("/a") as file:

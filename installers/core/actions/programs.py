@@ -29,6 +29,10 @@ DONE_TOO = {"dnf": (), "zypper": (100, 101, 102, 103, 106), "pacman": ()}
 """zypper(8): statuses of work done that also say something: updates wait, a restart is due, a source was skipped."""
 
 
+RELABEL = 600.0
+"""Seconds for labels of single paths, which takes no time but where the policy is being rebuilt."""
+
+
 def command(manager: str, verb: str, names: tuple[str, ...]) -> tuple[str, ...]:
     """The command line that installs or removes; it asks nobody. What is fetched comes below our own cache."""
     cache = Paths.from_environment().cache
@@ -129,4 +133,34 @@ def _tell(host: Host, line: str) -> None:
         host.progress(0, None, "packages", line.strip())
 
 
-ACTIONS: tuple[type[BaseAction], ...] = (InstallHostPackages, RemoveHostPackages)
+@dataclass(frozen=True, slots=True)
+class PutLabels(BaseAction):
+    """Give those of these paths that are here the labels SELinux's policy has for them; nothing below them.
+
+    Which label a path had is not kept: what is removed takes its own with it, and what stays is right by the policy.
+    """
+
+    kind: ClassVar[str] = "put-labels"
+
+    name: str
+    paths: tuple[str, ...]
+
+    @property
+    def target(self) -> str:
+        return self.name
+
+    def describe(self) -> str:
+        return f"give the files of {self.name} the labels of SELinux's policy"
+
+    def inverse(self, probe: Probe) -> Action | Irreversible:
+        return PutLabels(self.name, self.paths)
+
+    def execute(self, host: Host) -> Outcome:
+        # restorecon's own -i forgives a missing path only while the directory above is there.
+        here = tuple(path for path in self.paths if host.stat(path) is not None)
+        if here:
+            host.run(("restorecon", "-i", *here), timeout=RELABEL)
+        return DONE
+
+
+ACTIONS: tuple[type[BaseAction], ...] = (InstallHostPackages, RemoveHostPackages, PutLabels)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from installers.core.facts.files import TextAt
 from installers.core.facts.virtual import text_of
 from installers.core.model import Probe, Query, Unknown
 
@@ -119,11 +120,41 @@ class SelinuxOn:
 
 
 @dataclass(frozen=True, slots=True)
+class Aliases:
+    """``path``: the file that says which paths are labelled as others, selabel_file(5); its ``text``.
+
+    ``text`` is None where nobody has said such a thing yet.
+    """
+
+    path: str
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SelinuxAliases:
+    """Paths labelled as others, by the policy that is in use: Debian's is ``default``, others' ``targeted``.
+
+    None where SELinux is off. ``semanage fcontext -e`` keeps the same file.
+    """
+
+    def load(self, probe: Probe) -> Aliases | Unknown | None:
+        if not text_of(probe, "/sys/fs/selinux/enforce"):
+            return None
+        said = re.search(r"^\s*SELINUXTYPE\s*=\s*(\S+)", text_of(probe, "/etc/selinux/config"), re.MULTILINE)
+        if said is None:
+            return Unknown("/etc/selinux/config does not say SELINUXTYPE")
+        path = f"/etc/selinux/{said[1]}/contexts/files/file_contexts.subs"
+        text = TextAt(path).load(probe)
+        return text if isinstance(text, Unknown) else Aliases(path, text)
+
+
+@dataclass(frozen=True, slots=True)
 class Labelled:
     """Whether ``programs`` are here, and they and the ``folders`` carry the labels of SELinux' policy.
 
     What comes to lie in a folder takes its label from there, or from the policy. All below is not looked at: it
     is running containers' own, and may be a million files. A folder that is not here yet is labelled as it is made.
+    Of what the policy has no label for (below /mnt, for one), restorecon says only that; it is right as it is.
     """
 
     costly: ClassVar[bool] = True
@@ -134,10 +165,14 @@ class Labelled:
     def load(self, probe: Probe) -> bool | Unknown:
         if any(probe.stat(path) is None for path in self.programs):
             return False
-        answer = probe.query(Query("restorecon", ("-n", "-v", "-i", *self.programs, *self.folders)))
+        # Its own -i forgives a missing path only while the directory above is there.
+        here = tuple(path for path in self.folders if probe.stat(path) is not None)
+        if not (*self.programs, *here):
+            return True
+        answer = probe.query(Query("restorecon", ("-n", "-v", "-i", *self.programs, *here)))
         if answer.code:
             return Unknown(f"restorecon does not answer: {(answer.stderr or answer.stdout).strip()[:200]}")
-        return not answer.stdout.strip()
+        return not re.search("^Would relabel ", answer.stdout, re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ neither Proxmox from Incus nor what is locked.
 
 from __future__ import annotations
 
+import errno
 import re
 import stat as _stat
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ DMI = (
     ("Virtual Machine", "microsoft"),
 )
 """Words of firmware tables and the hypervisor they tell, as systemd-detect-virt(1) calls it."""
+
+
+BOARD = "linux,dummy-virt"
+"""The model in a device tree made for a virtual machine, QEMU's and others'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,9 @@ def _machine(probe: Probe) -> str:
     firmware = [text_of(probe, f"/sys/class/dmi/id/{name}") for name in names]
     if (found := parse_firmware(*firmware)) is not None:
         return found
+    # Started without firmware, as arm64 guests may be: the device tree is QEMU's, whose board is called virt.
+    if BOARD in text_of(probe, "/proc/device-tree/model"):
+        return "kvm"
     flags = re.search(r"^flags\s*:.*\bhypervisor\b", text_of(probe, "/proc/cpuinfo"), re.MULTILINE)
     return "unknown hypervisor" if flags else ""
 
@@ -156,7 +164,13 @@ class Confines:
 
     def load(self, probe: Probe) -> Limits | Unknown:
         mapped = own_ids(probe)
-        profile = text_of(probe, "/proc/self/attr/apparmor/current")
+        try:
+            profile = text_of(probe, "/proc/self/attr/apparmor/current")
+        except OSError as error:
+            # A kernel that has AppArmor, and it is off: the file is there, and cannot be read.
+            if error.errno != errno.EINVAL:
+                raise
+            profile = ""
         return Limits(not mapped, profile.rpartition(" (")[0] or profile)
 
 

@@ -12,12 +12,16 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from installers.core.errors import Failure
 from installers.core.host.mounts import mount_below
+
+LABEL = "security.selinux"
+"""The extended attribute a file's SELinux label lies in."""
 
 
 def temporary_name(path: str) -> str:
@@ -61,9 +65,20 @@ def write(path: str, content: bytes | Iterable[bytes], *, mode: int, uid: int, g
         with open(descriptor, "wb") as file:
             os.fchown(descriptor, uid, gid)
             os.fchmod(descriptor, mode)
+            _keep_label(path, descriptor)
             file.writelines((content,) if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(descriptor)
+
+
+def _keep_label(path: str, descriptor: int) -> None:
+    """Give the new file the SELinux label of the one it replaces, as editors do: /etc/hosts has another than /etc.
+
+    Where the label cannot be given (no such file yet, no labels here) the directory's stands, as for any new file.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setxattr(descriptor, LABEL, os.getxattr(path, LABEL, follow_symlinks=False))
 
 
 def symlink(path: str, target: str) -> None:

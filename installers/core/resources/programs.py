@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from installers.core.actions.files import PutBlock
 from installers.core.actions.packages import InstallPackages
-from installers.core.actions.programs import InstallHostPackages
+from installers.core.actions.programs import InstallHostPackages, PutLabels
+from installers.core.facts.files import split_block, with_block
+from installers.core.facts.managers import PackageManager
 from installers.core.facts.packages import UnfinishedPackages
 from installers.core.facts.programs import HostPackages, MissingPolicies, MissingPrograms, Need, PackagesFor
-from installers.core.facts.protection import Labelled, SelinuxOn, SelinuxState
+from installers.core.facts.protection import Aliases, Labelled, SelinuxAliases, SelinuxOn, SelinuxState
 from installers.core.model import Action, Blocked, Change, Decision, Fact, Facts, Satisfied
 from installers.core.resources.base import BaseResource
-from installers.core.resources.command import GuardedCommand
-from installers.core.resources.where import Is, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class Programs(BaseResource):
 class SelinuxPolicies(BaseResource):
     """Where SELinux is on, the policies of these packages: ``container-selinux``, ``k3s-selinux``.
 
-    Where it only watches (permissive), what cannot be had is no reason to stop.
+    Where it only watches (permissive), what cannot be had is no reason to stop. Nor is it with apt: Debian packages
+    neither, its policy lets services without one of their own do as they like, and their containers with them.
     """
 
     names: tuple[str, ...]
@@ -74,7 +76,7 @@ class SelinuxPolicies(BaseResource):
         return replace(self, offline=True)
 
     def needs(self) -> tuple[Fact[Any], ...]:
-        return (SelinuxState(), MissingPolicies(self.names))
+        return (SelinuxState(), PackageManager(), MissingPolicies(self.names))
 
     def decide(self, facts: Facts) -> Decision:
         found = facts[SelinuxState()]
@@ -83,6 +85,11 @@ class SelinuxPolicies(BaseResource):
         gone = found.missing(self.names)
         if not gone:
             return Satisfied(f"SELinux is {found.mode}, with {', '.join(self.names)}")
+        manager = facts[PackageManager()]
+        if manager is not None and manager.name == "apt":
+            return Satisfied(
+                f"SELinux is {found.mode}, without {', '.join(gone)}: containers get no labels of their own"
+            )
         without = Satisfied(f"SELinux is permissive, without {', '.join(gone)}: what it would forbid is logged")
         todo = None if self.offline else facts[MissingPolicies(self.names)]
         if todo is None or not todo.manager or todo.transaction.problem == "OLR-PKG-020":
@@ -93,19 +100,61 @@ class SelinuxPolicies(BaseResource):
         return _refused(todo) or Change(_install(todo), _why(gone, todo), after)
 
 
-def labels(name: str, programs: tuple[str, ...], folders: tuple[str, ...] = ()) -> Where:
-    """Where SELinux is on, the labels its policy has for what we put there: a file made gets its directory's."""
-    return Where(
-        Is(SelinuxOn(), True),
-        GuardedCommand(
-            name=f"labels of {name}",
-            argv=("restorecon", "-i", *programs, *folders),
-            done_when=Labelled(programs, folders),
-            timeout=600,
-            undo="labels go with the files they are on",
-        ),
-        "SELinux is off",
-    )
+@dataclass(frozen=True, slots=True)
+class LabelledAs(BaseResource):
+    """Where SELinux is on, a directory whose files get the labels of another one's, for its policy knows only that."""
+
+    path: str
+    known: str
+
+    @property
+    def key(self) -> str:
+        return f"labelled-as:{self.path}"
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (SelinuxAliases(),)
+
+    def decide(self, facts: Facts) -> Decision:
+        found = facts[SelinuxAliases()]
+        if found is None:
+            return Satisfied("SELinux is off")
+        line, text = f"{self.path} {self.known}\n", found.text or ""
+        # semanage(8) writes the file anew, without comments: our line is right without our marks too.
+        if split_block(text, MARK).block == line or line in text.splitlines(keepends=True):
+            return Satisfied(f"files below {self.path} are labelled as those below {self.known}")
+        after = Aliases(found.path, with_block(text, MARK, line))
+        why = f"SELinux has no labels for {self.path}"
+        return Change((PutBlock(found.path, MARK, line),), why, {SelinuxAliases(): after})
+
+
+MARK = "olares"
+
+
+@dataclass(frozen=True, slots=True)
+class Labels(BaseResource):
+    """The labels SELinux's policy has for programs and folders of ours: a file made gets its directory's."""
+
+    name: str
+    programs: tuple[str, ...]
+    folders: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"labels:{self.name}"
+
+    def _fact(self) -> Labelled:
+        return Labelled(self.programs, self.folders)
+
+    def needs(self) -> tuple[Fact[Any], ...]:
+        return (SelinuxOn(), self._fact())
+
+    def decide(self, facts: Facts) -> Decision:
+        if not facts[SelinuxOn()]:
+            return Satisfied("SELinux is off")
+        if facts[self._fact()]:
+            return Satisfied("labelled as SELinux's policy says")
+        action = PutLabels(self.name, (*self.programs, *self.folders))
+        return Change((action,), "not labelled as SELinux's policy says", {self._fact(): True})
 
 
 def _refused(todo: HostPackages) -> Blocked | None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from installers.core.component.values import Values
-from installers.core.facts.protection import SelinuxOn
 from installers.core.model import Resource
 from installers.core.resources.artifacts import Binary
-from installers.core.resources.files import Block, Directory
-from installers.core.resources.programs import SelinuxPolicies, labels
-from installers.core.resources.where import Is, Where
+from installers.core.resources.files import Directory
+from installers.core.resources.programs import LabelledAs, Labels, SelinuxPolicies
 from installers.site import Site
 
 PROGRAM = "/usr/local/bin/containerd"
@@ -26,16 +24,11 @@ PLUGINS = ("bridge", "host-local", "loopback", "portmap", "bandwidth", "firewall
 """The first four are what our network and containerd use; the others are what network plugins chain to themselves."""
 
 
-SUBSTITUTIONS = "/etc/selinux/targeted/contexts/files/file_contexts.subs"
-"""selabel_file(5): paths whose labels are those of another path. ``semanage fcontext -e`` keeps the same file."""
-
-
 def labels_of(data: str) -> Iterator[Resource]:
     """SELinux: the policies, and labels. The policy for containers knows /var/lib/containerd, which ours is not."""
     yield SelinuxPolicies(("container-selinux",))
-    same = Block(SUBSTITUTIONS, "olares", f"{data} /var/lib/containerd\n")
-    yield Where(Is(SelinuxOn(), True), same, "SELinux is off")
-    yield labels("containerd", (*BESIDE, RUNC, *(f"{CNI}/{name}" for name in PLUGINS)), (CNI, data))
+    yield LabelledAs(data, "/var/lib/containerd")
+    yield Labels("containerd", (*BESIDE, RUNC, *(f"{CNI}/{name}" for name in PLUGINS)), (CNI, data))
 
 
 def programs(site: Site, values: Values) -> Iterator[Resource]:

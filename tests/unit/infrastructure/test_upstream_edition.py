@@ -94,11 +94,11 @@ def test_containerd_labels_containers_where_selinux_has_a_policy_for_them(found:
 
 def test_what_selinux_is_told_of_containerd() -> None:
     keys = [step.resource.key for step in steps() if step.component == "containerd"]
-    told = [key for key in keys if "selinux" in key or "labels" in key]
+    told = [key for key in keys if "selinux" in key or "label" in key]
     assert told == [
         "selinux:container-selinux",
-        "block:/etc/selinux/targeted/contexts/files/file_contexts.subs#olares",
-        "command:labels of containerd",
+        "labelled-as:/var/lib/olares/containerd",
+        "labels:containerd",
     ]
     assert keys.index(told[-1]) > max(place for place, key in enumerate(keys) if key.startswith("file:/usr/local/"))
     assert keys.index(told[-1]) < keys.index("unit:containerd.service")

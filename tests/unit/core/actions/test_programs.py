@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from installers.core.actions.programs import InstallHostPackages, RemoveHostPackages, command
+from installers.core.actions.programs import InstallHostPackages, PutLabels, RemoveHostPackages, command
 from installers.core.component.codec import ActionCodec
 from installers.core.errors import Failure
 from installers.core.facts.programs import MissingPrograms
 from installers.core.model import Action, Done, Irreversible, Left
 from tests.fake import Crash, FakeHost, FakeMachine, debian, differences
+from tests.fake.commands import Call
 from tests.fake.managers import Manager, with_manager
 
 CODEC = ActionCodec()
@@ -151,3 +152,24 @@ def test_nobody_is_asked_and_nothing_else_comes_or_goes(name: str) -> None:
     assert {said[0], said[2]} <= set(remove)
     assert install[-1] == remove[-1] == "a"
     assert not [word for word in (*install, *remove) if "import" in word or "allow" in word or "nogpg" in word]
+
+
+def test_labels_are_put_on_what_is_here_alone() -> None:
+    """restorecon -i fails where the directory of a missing path is missing too; so it is not named."""
+    machine = debian()
+    asked: list[tuple[str, ...]] = []
+
+    def restorecon(machine: FakeMachine, call: Call):  # type: ignore[no-untyped-def]
+        yield
+        asked.append(tuple(call.argv))
+
+    machine.commands["restorecon",] = restorecon
+    machine.tree.file("/usr/local/bin/k3s", "x")
+    host = FakeHost(machine)
+    action = PutLabels("k3s", ("/usr/local/bin/k3s", "/var/lib/rancher/k3s/agent/images"))
+    inverse = way_back(action, host)
+    assert action.execute(host) == Done()
+    assert asked == [("restorecon", "-i", "/usr/local/bin/k3s")]
+    host.remove("/usr/local/bin/k3s")
+    assert inverse.execute(host) == Done()
+    assert len(asked) == 1

@@ -86,8 +86,8 @@ def test_a_missing_file_is_fine_only_at_the_default_place(tmp_path: Path, monkey
 
 def test_keys_and_site_are_the_same_words() -> None:
     fields = asdict(Site())
-    # Three follow from `source`, `index` is chosen by `index take`, and `lock` is read elsewhere.
-    for name in ("paths", "edition", "places", "publisher", "index", "lock"):
+    # Four follow from `source`, `index` is chosen by `index take`, and `lock` is read elsewhere.
+    for name in ("paths", "edition", "places", "publisher", "images", "index", "lock"):
         del fields[name]
     assert set(KEYS) == set(fields)
     for name, inner in fields.items():

@@ -8,7 +8,7 @@ import pytest
 
 from installers.core.facts.programs import Need
 from installers.core.model import Output, Query, Step
-from installers.core.resources.programs import Programs, SelinuxPolicies, labels
+from installers.core.resources.programs import Labels, Programs, SelinuxPolicies
 from tests.fake import Crash, FakeMachine, debian, differences
 from tests.fake.commands import Call
 from tests.fake.managers import with_manager
@@ -93,12 +93,14 @@ def test_where_selinux_is_on_what_was_put_there_gets_its_label(tmp_path: Path, h
     bench = bench_with(tmp_path, "dnf")
     bench.machine.tree.file(ENFORCE, "1")
     _labelled(bench.machine)
-    label = labels("k3s", ("/usr/bin/tool",))
+    label = Labels("k3s", ("/usr/bin/tool",), ("/var/lib/rancher/k3s",))
     wanted = [*steps("dnf"), Step(label, "k3s", "cluster", frozenset({"programs:k3s"}))]
     result = bench.install(wanted)
     assert result.status == "done", result.failure
     assert bench.machine.tree.text(LABEL) == "container_runtime_exec_t"
     assert bench.install(wanted).changes == 0
+    # Labels go with the files they are on: nothing of them is told of as left behind.
+    assert bench.uninstall().status == "done"
 
 
 def test_without_k3s_policy_nothing_is_changed_where_selinux_enforces(tmp_path: Path, hasty: None) -> None:
