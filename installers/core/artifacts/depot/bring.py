@@ -50,7 +50,7 @@ class _Share:
 
 
 def _fetched(target: Target, folder: Path, places: tuple[str, ...], report: Report) -> tuple[str, ...]:
-    """Fetch one file; the places that were asked for it and gave nothing."""
+    """Fetch one file; the places that were asked for it and never answered."""
     urls = {f"{place.rstrip('/')}/{quote(target.path)}": place for place in places}
     wanted = Wanted(target.path, target.size, target.sha256)
     try:

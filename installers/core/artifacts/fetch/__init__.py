@@ -25,7 +25,7 @@ __all__ = ["BROKEN", "Fetched", "HttpLine", "Limits", "Wanted", "fetch"]
 class Fetched:
     """How it went: bytes received, bytes that were there from before, and what was wrong with which mirror.
 
-    ``unheard``: addresses that were asked and gave nothing; better asked last for what is fetched next.
+    ``unheard``: addresses that were asked and never answered; better asked last for what is fetched next.
     """
 
     received: int

@@ -51,7 +51,7 @@ class Crew:
     pieces: Pieces = field(init=False)
     _changed: threading.Condition = field(init=False, default_factory=threading.Condition)
     _at: dict[Stretch, Line] = field(init=False, default_factory=dict)
-    _asking: set[threading.Thread] = field(init=False, default_factory=set)
+    _first: set[threading.Thread] = field(init=False, default_factory=set)
     _unsaved: int = field(init=False, default=0)
     _unflushed: int = field(init=False, default=0)
     _ended: bool = field(init=False, default=False)
@@ -117,8 +117,9 @@ class Crew:
             self._changed.notify_all()
         deadline = time.monotonic() + _PATIENCE
         for thread in crew:
-            # One that waits for an answer has nothing to write, and finds later that all is over.
-            while thread.is_alive() and thread not in self._asking and time.monotonic() < deadline:
+            # What waits for a mirror's first answer may hang in a connect. It has nothing to write, and finds later
+            # that all is over.
+            while thread.is_alive() and thread not in self._first and time.monotonic() < deadline:
                 thread.join(min(0.02, max(0.0, deadline - time.monotonic())))
         with self._changed:
             self._settle()
@@ -157,7 +158,7 @@ class Crew:
         asked = question(stretch, size)
         stretch.place = stretch.mirror.location or stretch.mirror.url
         try:
-            answer = self._ask(line, stretch.place, asked)
+            answer = self._ask(line, stretch, asked)
             try:
                 with self._changed:
                     offset = first_byte(answer, stretch, size=size, asked=asked, now=time.time())
@@ -178,12 +179,15 @@ class Crew:
         with self._changed:
             self._done(stretch, refusal)
 
-    def _ask(self, line: Line, place: str, asked: dict[str, str]) -> Answer:
-        self._asking.add(threading.current_thread())
+    def _ask(self, line: Line, stretch: Stretch, asked: dict[str, str]) -> Answer:
         try:
-            return line.get(place, asked)
+            if not stretch.mirror.answered:
+                self._first.add(threading.current_thread())
+            answer = line.get(stretch.place, asked)
+            stretch.mirror.answered = True
+            return answer
         finally:
-            self._asking.discard(threading.current_thread())
+            self._first.discard(threading.current_thread())
 
     def _take(self, stretch: Stretch, chunk: bytes, offset: int) -> None:
         """Bytes came: claimed, written, counted. What another has taken over meanwhile is dropped."""

@@ -160,8 +160,8 @@ class HttpLine:
     def _asked(self, url: str, headers: Mapping[str, str], proxy: Url | None) -> HTTPResponse:
         parts = urllib.parse.urlsplit(url)
         target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
-        # identity: a compressed answer has other offsets than the file.
-        sent = {"Accept-Encoding": "identity", "User-Agent": "olares-cli", **headers, **login(parts)}
+        # identity: a compressed answer has other offsets than the file. A token who asks brings counts before a login.
+        sent = {"Accept-Encoding": "identity", "User-Agent": "olares-cli", **login(parts), **headers}
         if proxy and parts.scheme == "http":
             target = urllib.parse.urlunsplit(("http", parts.netloc.rpartition("@")[2], target, "", ""))
             sent |= credentials(proxy, "Proxy-Authorization")

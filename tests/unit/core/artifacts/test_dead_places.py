@@ -75,7 +75,7 @@ def test_what_another_has_taken_over_is_not_waited_for() -> None:
     assert not work.over
 
 
-def test_one_that_never_gave_a_byte_is_tried_again_by_one_connection() -> None:
+def test_one_that_never_answered_is_tried_again_by_one_connection() -> None:
     mirror = Mirror(0, "m")
     mirror.active = 1
     assert mirror.usable(0.0)
@@ -83,10 +83,9 @@ def test_one_that_never_gave_a_byte_is_tried_again_by_one_connection() -> None:
     assert (mirror.usable(60.0), mirror.unheard) == (False, True)
     mirror.active = 0
     assert mirror.usable(60.0)
-    mirror.gave(1000, 1.0)
-    mirror.active = 1
+    mirror.answered, mirror.active = True, 1
     assert (mirror.usable(60.0), mirror.unheard) == (True, False)
-    # One that gave some before and fails now may be crowded; it is not dead.
+    # One that answered before and fails now may be crowded; it is not dead.
     mirror.failed("timed out", now=60.0)
     assert mirror.usable(120.0)
 

@@ -12,7 +12,7 @@ from installers.core.artifacts.fetch import HttpLine, Wanted, fetch
 from installers.core.artifacts.index import File, Pinned, Registry
 from installers.core.artifacts.releases import require_reach
 from installers.core.errors import Failure
-from tests.fake.webserver import WebServer
+from tests.fake.webserver import WebServer, basic
 
 pytestmark = pytest.mark.processes
 
@@ -76,3 +76,13 @@ def test_a_host_nobody_named_is_told_no_password(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"x")
     with WebServer(tmp_path) as web, closing(HttpLine()) as line:
         assert line.document(f"{web.url}/x", limit=9) == b"x"
+
+
+def test_a_token_that_is_brought_counts_before_the_file(tmp_path: Path) -> None:
+    known("127.0.0.1")
+    (tmp_path / "x").write_bytes(b"x")
+    with WebServer(tmp_path, login="me:another") as web, closing(HttpLine()) as line:
+        with closing(line.get(f"{web.url}/x", {})) as answer:
+            assert answer.status == 401
+        with closing(line.get(f"{web.url}/x", {"Authorization": basic("me:another")})) as answer:
+            assert (answer.status, answer.read(9)) == (200, b"x")
