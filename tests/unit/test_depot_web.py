@@ -234,7 +234,12 @@ def test_a_password_is_taken_from_netrc_and_stands_nowhere_else(place: Place) ->
     site = place.installed()
     _, depot = place.opened()
     assert depot is not None
-    brought(place, depot, TOOL)
+    place.web.login = "me:another"
+    refused = worker(place, depot, TOOL)
+    assert refused is not None
+    assert (refused.id, "~/.netrc" in refused.what) == ("OLR-ART-004", True)
+    place.web.login = "me:canary"
+    assert worker(place, depot, TOOL) is None
     assert (depot.folder / TOOL).read_bytes() == b"a tool"
     files = [path for path in place.folder.rglob("*") if path.is_file()]
     written = [path.read_bytes().decode(errors="replace") for path in files]
@@ -441,8 +446,9 @@ def worker(place: Place, depot: Depot, *paths: str) -> Failure | None:
     work = json.dumps({"folder": str(depot.folder), "files": files})
     where = (f"--cache={place.paths.cache}", f"--state={place.paths.state}", *(f"--place={one}" for one in depot.web))
     argv = [sys.executable, "-P", "-m", "installers.core.artifacts", "bring", "x", work, *where]
-    root = str(Path(__file__).parents[2])
-    ended = subprocess.run(argv, env={"PYTHONPATH": root}, capture_output=True, text=True, timeout=60, check=False)
+    env = {"PYTHONPATH": str(Path(__file__).parents[2]), "HOME": os.environ["HOME"]}
+    ended = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert "canary" not in repr((argv, ended.stdout, ended.stderr))
     listener = Listener(lambda done, total, unit, text: None)
     for line in ended.stdout.splitlines():
         listener(line)

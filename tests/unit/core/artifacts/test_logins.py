@@ -58,14 +58,17 @@ def test_a_plain_mirror_behind_a_password(tmp_path: Path) -> None:
         (f"machine 127.0.0.1 login me password\n{CANARY} {CANARY}\n", 0o600, "line"),
     ],
 )
-def test_a_netrc_that_cannot_be_used_is_named_without_what_is_in_it(
+def test_a_netrc_that_cannot_be_used_is_told_to_who_needs_it_without_what_is_in_it(
     tmp_path: Path, text: str, mode: int, said: str
 ) -> None:
     netrc(text, mode)
-    with WebServer(tmp_path) as web, closing(HttpLine()) as line, pytest.raises(Failure) as caught:
-        line.get(web.url, {})
-    assert (caught.value.id, said in caught.value.what) == ("OLR-ART-032", True), caught.value.what
-    assert CANARY not in caught.value.what
+    (tmp_path / "x").write_bytes(b"x")
+    with WebServer(tmp_path) as web, closing(HttpLine()) as line:
+        assert line.document(f"{web.url}/x", limit=9) == b"x"
+        web.login = f"me:{CANARY}"
+        with pytest.raises(ValueError, match=said) as caught:
+            line.document(f"{web.url}/x", limit=9)
+    assert CANARY not in str(caught.value)
 
 
 def test_a_host_nobody_named_is_told_no_password(tmp_path: Path) -> None:
