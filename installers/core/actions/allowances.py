@@ -167,7 +167,8 @@ class Disallow(BaseAction):
             return
         for name in self.sets:
             found = zones(host, name)
-            zone = self.zone or ("" if isinstance(found, Unknown) else _zone(self.what, outer_zone(host, found)))
+            outer = self.zone if self.zone or isinstance(found, Unknown) else outer_zone(host, found)
+            zone = "" if isinstance(outer, Unknown) else _zone(self.what, outer)
             # By its own words: out of a range somebody opened since, firewalld would take the port in the middle.
             if isinstance(found, Unknown) or self.what in found.get(zone, Zone()).rules:
                 permanent = ("--permanent",) if name == ALWAYS else ()
