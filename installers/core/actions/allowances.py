@@ -42,6 +42,7 @@ def _kept(probe: Probe, zone: str) -> Kept:
 
 def _firewalld(what: str, verb: str, zone: str) -> tuple[str, ...]:
     kind, _, value = what.partition(" ")
+    zone = TRUSTED if kind == "source" else zone
     words = f"rich-rule={masquerade(value)}" if kind == "masquerade" else f"{kind}={value}"
     return (*((f"--zone={zone}",) if zone else ()), f"--{verb}-{words}")
 
