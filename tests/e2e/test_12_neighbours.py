@@ -14,15 +14,21 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from installers.core.facts.allowances import Allowed, FirewallAllows
+from installers.core.host.archive import decode
+from installers.core.host.replay import ReplayProbe
 from tests.e2e import compare
 from tests.e2e.cluster import CACHE, PLATFORM, Cluster, Pod
 from tests.e2e.conftest import Fresh, Tell
-from tests.e2e.inside import Inside, Ran
+from tests.e2e.inside import PROGRAM, Inside, Ran
 from tests.e2e.test_02_install import COMPONENTS, journaled
 from tests.e2e.test_05_uninstall import uninstall
 
 NAME = "neighbours"
 PODS, SERVICES = "10.233.64.0/18", "10.96.0.0/16"
+WIDER = "10.233.0.0/16"
+"""What has that of pods in it."""
+
 MANAGER = "file:/etc/NetworkManager/conf.d/90-olares.conf"
 API = 6443
 KUBELET = 10250
@@ -79,13 +85,13 @@ systemctl restart NetworkManager.service
 nm-online --quiet --timeout=30
 """
 
-USERS_UFW = """
+USERS_UFW = f"""
 printf '\\n# A line by hand.\\n' >> /etc/ufw/after.rules
 ufw default deny incoming
 ufw allow 22/tcp comment 'the way in'
 ufw limit 2222/tcp
 ufw deny from 198.51.100.0/24
-ufw deny from 10.233.0.0/16 comment 'not ours'
+ufw deny from {WIDER} comment 'not ours'
 ufw route deny from 203.0.113.0/24
 ufw --force enable
 systemctl start ufw.service
@@ -250,7 +256,18 @@ def allowed(manager: str, *more: str) -> dict[str, str]:
 
 def planned(inside: Inside) -> dict[str, str]:
     """What a plan does about the host because of what the host is."""
-    return {key: decision for key, decision in inside.planned().items() if key.startswith(("allow:", MANAGER))}
+    steps = {
+        step["key"]: step["decision"] for step in inside.plan(ok=(3, 4))["steps"] if step["decision"] != "satisfied"
+    }
+    return {key: decision for key, decision in steps.items() if key.startswith(("allow:", MANAGER))}
+
+
+def recorded(inside: Inside, manager: str) -> Allowed:
+    """What a recording of the machine tells of its firewall to others, who are not root."""
+    text = inside.run(PROGRAM, "facts", "record", "-").out
+    found = FirewallAllows(manager).load(ReplayProbe(decode(text, path="a recording")))
+    assert isinstance(found, Allowed), found
+    return found
 
 
 def connections(inside: Inside) -> list[tuple[str, ...]]:
@@ -269,6 +286,7 @@ def test_checks_and_plan_name_what_is_there_and_what_will_be_done_about_it(ufw: 
     assert said["network-manager"].startswith("info: nothing: the install writes")
     assert said["resolv-conf"].startswith("kept by systemd-resolved, which answers here on loopback")
     assert planned(inside) == {MANAGER: "change"} | allowed("ufw", f"forward {PODS}")
+    assert "port 2222/tcp" in recorded(inside, "ufw").now
 
 
 def test_beside_ufw_every_component_runs_and_pods_reach_what_they_need(beside_ufw: Ran, ufw: Fresh) -> None:
@@ -311,9 +329,15 @@ def test_an_uninstall_beside_ufw_takes_back_exactly_ours(beside_ufw_no_more: Ran
 
 
 def test_firewalld_is_named_and_told_what_it_needs(firewalld: Fresh) -> None:
-    said = checks(firewalld.inside)
+    inside = firewalld.inside
+    said = checks(inside)
     assert said["firewall"].startswith("info: nothing: the install has firewalld let")
-    assert planned(firewalld.inside) == {MANAGER: "change"} | allowed("firewalld", f"masquerade {PODS}")
+    assert planned(inside) == {MANAGER: "change"} | allowed("firewalld", f"masquerade {PODS}")
+    assert recorded(inside, "firewalld").zone == "public"
+    # A zone that comes before the trusted one.
+    inside.run("firewall-cmd", "--zone=internal", f"--add-source={WIDER}")
+    assert planned(inside)[f"allow:firewalld source {PODS}"] == "blocked"
+    inside.run("firewall-cmd", "--zone=internal", f"--remove-source={WIDER}")
 
 
 def test_beside_firewalld_every_component_runs_and_pods_reach_what_they_need(

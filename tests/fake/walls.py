@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NOW, UFW = "/run/firewalld/rules", "/etc/ufw/rules"
 RUNNING = "/sys/fs/cgroup/system.slice/firewalld.service"
+DEFAULT = "/run/firewalld/default-zone"
 ZONES, PACKAGED = "/etc/firewalld/zones", "/usr/lib/firewalld/zones"
 LISTED = {"source": "sources", "port": "ports", "rich-rule": "rich rules"}
 
@@ -41,6 +42,8 @@ class Answers(dict[Query, Output]):
             return super().__getitem__(query)
         if not self.machine.tree.exists(RUNNING):
             return Output(252, "", "FirewallD is not running\n")
+        if "--get-default-zone" in query.args:
+            return Output(0, self.machine.tree.text(DEFAULT), "")
         always = "--permanent" in query.args
         blocks = (_listed(self.machine, zone, always=always) for zone in ("public", "trusted"))
         return Output(0, "\n".join(blocks), "")
@@ -124,6 +127,7 @@ def with_firewalld(machine: FakeMachine) -> None:
     for zone in ("public", "trusted"):
         machine.tree.file(f"{PACKAGED}/{zone}.xml", "<zone/>\n")
     machine.tree.directory(ZONES)
+    machine.tree.file(DEFAULT, "public\n")
 
 
 def with_ufw(machine: FakeMachine) -> None:

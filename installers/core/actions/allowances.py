@@ -42,6 +42,7 @@ def _kept(probe: Probe, zone: str) -> Kept:
 
 def _firewalld(what: str, verb: str, zone: str) -> tuple[str, ...]:
     kind, _, value = what.partition(" ")
+    zone = TRUSTED if kind == "source" else zone
     words = f"rich-rule={masquerade(value)}" if kind == "masquerade" else f"{kind}={value}"
     return (*((f"--zone={zone}",) if zone else ()), f"--{verb}-{words}")
 
@@ -167,7 +168,8 @@ class Disallow(BaseAction):
             return
         for name in self.sets:
             found = zones(host, name)
-            zone = self.zone or ("" if isinstance(found, Unknown) else _zone(self.what, outer_zone(host, found)))
+            outer = self.zone if self.zone or isinstance(found, Unknown) else outer_zone(host, found)
+            zone = "" if isinstance(outer, Unknown) else _zone(self.what, outer)
             # By its own words: out of a range somebody opened since, firewalld would take the port in the middle.
             if isinstance(found, Unknown) or self.what in found.get(zone, Zone()).rules:
                 permanent = ("--permanent",) if name == ALWAYS else ()

@@ -81,6 +81,8 @@ def _firewalld(probe: Probe) -> Allowed | Unknown:
     if isinstance(always, Unknown):
         return always
     outer = outer_zone(probe, now)
+    if isinstance(outer, Unknown):
+        return outer
     elsewhere: dict[str, str] = {}
     for name, source in (
         (name, source) for found in (now, always) for name, z in found.items() for source in z.sources

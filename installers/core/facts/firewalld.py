@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from installers.core.facts.identity import parse_default_routes
 from installers.core.facts.virtual import text_of
-from installers.core.model import Probe, Query, Unknown
+from installers.core.model import Output, Probe, Query, Unknown
 
 NOW, ALWAYS = "now", "always"
 """The two sets of rules firewalld keeps: the one in force and the one it begins with."""
@@ -38,9 +38,11 @@ def zones(probe: Probe, name: str) -> Mapping[str, Zone] | Unknown:
     """All zones of one of its sets."""
     words = ("--permanent",) if name == ALWAYS else ()
     answer = probe.query(Query("firewall-cmd", (*words, "--list-all-zones")))
-    if answer.code:
-        return Unknown(f"firewalld does not answer: {(answer.stderr or answer.stdout).strip()[:200]}")
-    return parse_zones(answer.stdout)
+    return _silent(answer) if answer.code else parse_zones(answer.stdout)
+
+
+def _silent(answer: Output) -> Unknown:
+    return Unknown(f"firewalld does not answer: {(answer.stderr or answer.stdout).strip()[:200]}")
 
 
 def parse_zones(text: str) -> dict[str, Zone]:
@@ -56,12 +58,14 @@ def parse_zones(text: str) -> dict[str, Zone]:
     return found
 
 
-def outer_zone(probe: Probe, now: Mapping[str, Zone]) -> str:
+def outer_zone(probe: Probe, now: Mapping[str, Zone]) -> str | Unknown:
     """The zone by which other computers come in: that of the link of the default route, else the default one."""
     link = next((route.link for route in parse_default_routes(text_of(probe, "/proc/net/route"))), "")
-    default = re.search(r"^DefaultZone=(\S+)", text_of(probe, "/etc/firewalld/firewalld.conf"), re.MULTILINE)
-    bound = (name for name, zone in now.items() if link in zone.interfaces)
-    return next(bound, default[1] if default else "public")
+    for name, zone in now.items():
+        if link in zone.interfaces:
+            return name
+    answer = probe.query(Query("firewall-cmd", ("--get-default-zone",)))
+    return _silent(answer) if answer.code else answer.stdout.strip()
 
 
 def masquerade(range: str) -> str:

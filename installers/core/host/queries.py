@@ -151,7 +151,9 @@ QUERIES: Mapping[str, Row] = {
     "ip6tables-save": Row("ip6tables-save", verbs=((),), options=("-t",)),
     "iptables-legacy-save": Row("iptables-legacy-save", verbs=((),), options=("-t",)),
     "ip6tables-legacy-save": Row("ip6tables-legacy-save", verbs=((),), options=("-t",)),
-    "firewall-cmd": Row("firewall-cmd", verbs=(("--list-all-zones",), ("--permanent", "--list-all-zones"))),
+    "firewall-cmd": Row(
+        "firewall-cmd", verbs=(("--list-all-zones",), ("--permanent", "--list-all-zones"), ("--get-default-zone",))
+    ),
     "ufw": Row("ufw", verbs=(("show", "added"),)),
     "nft": Row("nft", verbs=(("-j", "list", "ruleset"),)),
     "ipset": Row("ipset", verbs=(("list", "-n"),)),

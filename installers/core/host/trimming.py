@@ -148,7 +148,6 @@ RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("/var/lib/apt/lists/*_Release", _lines(r"(Origin|Label|Suite|Codename|Version|Date): ")),
     ("/etc/apt/sources.list", _sources),
     ("/etc/apt/sources.list.d/*", _sources),
-    ("/etc/firewalld/firewalld.conf", _lines(r"DefaultZone=")),
     ("/proc/net/tcp*", _listening),
     ("/proc/net/route", _bare),
     ("/proc/stat", _lines(r"(cpu|btime) ")),

@@ -16,7 +16,7 @@ from installers.core.facts.firewalld import ALWAYS, NOW
 from installers.core.facts.lines import line_with, line_without
 from installers.core.model import Action, Done, Irreversible, Left
 from tests.fake import Crash, FakeHost, FakeMachine, debian, differences
-from tests.fake.walls import RUNNING, ZONES, always, with_firewalld, with_ufw
+from tests.fake.walls import DEFAULT, RUNNING, ZONES, always, with_firewalld, with_ufw
 
 CODEC = ActionCodec()
 OWN = ("/var/lib/olares*",)
@@ -168,10 +168,10 @@ def test_a_port_is_closed_in_the_zone_it_was_opened_in() -> None:
     machine, host, before = fresh(BY_NAME["firewalld, a port"])
     inverse = way_back(Allow("firewalld", "port 6443/tcp"), host)
     Allow("firewalld", "port 6443/tcp").execute(host)
-    machine.tree.file("/etc/firewalld/firewalld.conf", "DefaultZone=trusted\n")
+    machine.tree.file(DEFAULT, "trusted\n")
     assert FirewallAllows("firewalld").load(host) == Allowed((), (), zone="trusted")
     inverse.execute(host)
-    machine.tree.unlink("/etc/firewalld/firewalld.conf")
+    machine.tree.file(DEFAULT, "public\n")
     assert differences(before, machine.snapshot(*OWN)) == []
 
 

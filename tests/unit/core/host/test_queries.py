@@ -41,6 +41,7 @@ READING = frozenset(
         "get",
         "added",
         "--list-all-zones",
+        "--get-default-zone",
         "ruleset",
         "passwd",
         "group",
