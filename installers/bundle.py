@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -18,15 +18,19 @@ import msgspec
 from installers.choice import choose, components
 from installers.core.artifacts.actions import BUILD_TIMEOUT, FETCH_TIMEOUT, work
 from installers.core.artifacts.cache import Cache, Record, verify, verify_all
-from installers.core.artifacts.depot.contents import APT, FILE, LEDGER, Contents
+from installers.core.artifacts.depot.contents import APT, FILE, LEDGER, Contents, Served
 from installers.core.artifacts.depot.flat import gather, index
 from installers.core.artifacts.depot.keys import Publisher, publisher
 from installers.core.artifacts.depot.pack import pack
 from installers.core.artifacts.depot.publish import VALID, compare, listed, renew, sign, targets_of
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.artifacts.depot.unpack import head, unpack
 from installers.core.artifacts.disk import remove, sync_tree
 from installers.core.artifacts.index import Pinned
-from installers.core.artifacts.recipes import ROOT, Planned, made_of
+from installers.core.artifacts.oci.image import digest_served
+from installers.core.artifacts.oci.planned import served
+from installers.core.artifacts.recipes import IMAGE, ROOT, Planned, made_of
+from installers.core.artifacts.reference import is_pinned, parts
 from installers.core.artifacts.report import Listener, Report, told
 from installers.core.component.load import Component
 from installers.core.component.steps import TOOLS
@@ -50,13 +54,16 @@ _MARGIN = 256 << 20
 class Order:
     """What to make. ``output``: a file ending in ``.tar.zst``, or a directory that is not there yet or empty.
 
-    ``valid``: how long it can be taken up for the first time.
+    ``valid``: how long it can be taken up for the first time. ``accept_tags``: images of which no digest is known
+    are taken as their registries serve them now. ``architecture``: in Debian's words, "" for this host's.
     """
 
     site: Site
     output: Path
     keys: Path
     valid: timedelta = VALID
+    accept_tags: bool = False
+    architecture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,41 +79,66 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the components of a site want from outside."""
+    """What the components of a site want from outside. ``images``: references of registries' images."""
 
     fetched: tuple[Pinned, ...]
     built: tuple[Planned, ...]
     packages: tuple[str, ...]
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An image of a registry for this bundle: by which digest, and what will hold it in the cache."""
+
+    reference: str
+    digest: str
+    planned: Planned
+
+    def row(self, cache: Cache) -> Served:
+        record = cache.recorded(self.planned.name, self.planned.key)
+        manifest = record.file(IMAGE).image if record else ""
+        return Served(self.reference, self.digest, manifest, by_tag=not is_pinned(self.reference))
 
 
 def create(order: Order, probe: Probe, emit: Emit) -> Made:
     """Fetch and build what the cache lacks, gather the packages, sign, and write the bundle whole or not at all.
 
     Raises OLR-BND-013 (a release without a digest), 015 (keys), 017 (output), 020 (this host cannot), 022 (images
-    of registries).
+    without a digest), OLR-KUBE-005 (K3s on the host's containerd), and what fetching raises.
     """
     require_output(order.output)
     site = choose(order.site, probe)
+    if site.kube == "k3s" and site.k3s.runtime == "shared":
+        # What nobody could install.
+        raise Failure("OLR-KUBE-005")
     host = this_host(probe)
-    steps = component_steps(site, Platform(made_of(host.family, host.release), host.architecture))
-    wanted = wanted_of(steps, components(site))
-    if host.family != "debian" and (wanted.built or wanted.packages):
+    arch = order.architecture or host.architecture
+    steps = component_steps(site, Platform(made_of(host.family, host.release), arch))
+    wanted = wanted_of(steps, components(site), accept_tags=order.accept_tags)
+    bound = bool(wanted.built or wanted.packages)
+    if bound and host.family != "debian":
         raise Failure("OLR-BND-020", reason=f"it is {host.family or 'an unknown system'}, not Debian")
+    if bound and host.architecture != arch:
+        raise Failure("OLR-BND-020", reason=f"it is {host.architecture}, and what is built on it is for no {arch}")
     signer = publisher(order.keys)
     cache = Cache(Path(site.paths.cache), Path(site.paths.built))
-    _fill(wanted, site, cache, emit)
-    bound = bool(wanted.built or wanted.packages)
+    images = _images(wanted, site, arch, emit)
+    _fill(wanted, site, arch, cache, emit)
+    fill_images(images, site, arch, cache, emit)
     contents = Contents(
         edition=site.edition,
         engine=site.kube,
-        architecture=host.architecture,
+        architecture=arch,
         components=tuple(one.name for one in components(site)),
         made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         by=version("olares"),
         family=host.family if bound else "",
         release=host.release if bound else "",
+        images=tuple(one.row(cache) for one in images),
     )
-    return _written(order, contents, wanted, signer, cache, probe, emit)
+    lying = replace(wanted, built=(*wanted.built, *(one.planned for one in images)))
+    return _written(order, contents, lying, signer, cache, probe, emit)
 
 
 def require_output(output: Path) -> None:
@@ -119,8 +151,8 @@ def require_output(output: Path) -> None:
         raise Failure("OLR-BND-017", output=output, reason=f"there is no {output.absolute().parent}")
 
 
-def wanted_of(steps: Sequence[Step], chosen: Sequence[Component]) -> Wanted:
-    """What such an installation takes from outside; ``OLR-BND-013``, ``OLR-BND-022``: what cannot go into a bundle."""
+def wanted_of(steps: Sequence[Step], chosen: Sequence[Component], *, accept_tags: bool) -> Wanted:
+    """What such an installation takes from outside; ``OLR-BND-013``, ``OLR-BND-022``: what no digest is known of."""
     fetched = tuple(step.resource.pin for step in steps if isinstance(step.resource, Fetched))
     built = tuple(step.resource.planned for step in steps if isinstance(step.resource, Built))
     packages = (step.resource.names for step in steps if isinstance(step.resource, Packages))
@@ -128,22 +160,47 @@ def wanted_of(steps: Sequence[Step], chosen: Sequence[Component]) -> Wanted:
     unknown = [f"{pin.name} {pin.version}" for pin in fetched if not pin.file.sha256]
     if unknown:
         raise Failure("OLR-BND-013", releases=", ".join(unknown))
-    # Pinned or not: nothing here fetches one from a registry.
-    if images := [image for one in chosen for image in one.edition.references.values()]:
-        raise Failure("OLR-BND-022", images=", ".join(images))
-    return Wanted(fetched, built, names)
+    images = tuple(image for one in chosen for image in one.edition.references.values())
+    loose = [image for image in images if not is_pinned(image)]
+    if loose and not accept_tags:
+        raise Failure("OLR-BND-022", images=", ".join(loose))
+    return Wanted(fetched, built, names, images)
 
 
-def _fill(wanted: Wanted, site: Site, cache: Cache, emit: Emit) -> None:
+def _images(wanted: Wanted, site: Site, arch: str, emit: Emit) -> tuple[Taken, ...]:
+    """Each image by its digest. What only a tag names is looked up now: once for this bundle, however it goes on."""
+    found = []
+    for reference in wanted.images:
+        digest = parts(reference).digest
+        if not digest:
+            with _step(f"tag:{reference}", emit) as report:
+                digest = digest_served(reference, site.registries)
+                report(0, 0, "images", f"{reference} is {digest}")
+        found.append(Taken(reference, digest, served(reference, digest, arch)))
+    return tuple(found)
+
+
+def fill_images(images: Sequence[Taken], site: Site, arch: str, cache: Cache, emit: Emit) -> None:
+    """Bring into the cache the images it lacks."""
+    where = (f"--cache={site.paths.cache}", f"--state={site.paths.state}")
+    for one in images:
+        if not _is_built(one.planned, cache):
+            wanted = {"digest": one.digest, "arch": arch, "registries": [asdict(row) for row in site.registries]}
+            with _step(f"image:{one.planned.recipe.title}", emit) as report:
+                listener, words = Listener(told(report)), (one.reference, json.dumps(wanted))
+                work(run_process, listener, "image", *words, *where, timeout=FETCH_TIMEOUT)
+
+
+def _fill(wanted: Wanted, site: Site, arch: str, cache: Cache, emit: Emit) -> None:
     """Bring into the cache what it lacks, by the workers an installation uses."""
     where = (f"--cache={site.paths.cache}", f"--state={site.paths.state}")
     for pin in wanted.fetched:
         record = Record(cache.root / pin.entry, pin.file.sha256, pin.file.size)
         if verify(record) is not Held.GOOD:
-            places = (f"--place={place}" for place in site.places)
+            options = (*where, f"--arch={arch}", *(f"--place={place}" for place in site.places))
             with _step(f"fetched:{pin.name}", emit) as report:
-                listener = Listener(told(report))
-                work(run_process, listener, "fetch", pin.name, pin.file.sha256, *where, *places, timeout=FETCH_TIMEOUT)
+                listener, words = Listener(told(report)), (pin.name, pin.file.sha256)
+                work(run_process, listener, "fetch", *words, *options, timeout=FETCH_TIMEOUT)
     missing = [planned for planned in wanted.built if not _is_built(planned, cache)]
     tools = [name for name in TOOLS if shutil.which(name) is None]
     if missing and tools:
@@ -263,7 +320,7 @@ def sign_again(place: Path, keys: Path, valid: timedelta, report: Report) -> Non
         renew(place, signer, targets, valid=valid)
         return
     if not place.is_file():
-        raise Failure("OLR-BND-001", place=place)
+        raise Refused("OLR-BND-001", place=place)
     stage = place.with_name(f".{place.name}.signing")
     remove(stage)
     try:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from installers.core.component.load import Component, load
+from installers.core.component.places import without_login
 from installers.core.errors import Failure
 from installers.core.host.kubeconfig import ADMIN, K3S
 from installers.core.model import Probe
@@ -112,7 +113,14 @@ def locked_proxy(site: Site, probe: Probe) -> Proxy | None:
     return Proxy(row["http"], row["https"], tuple(row["direct"]), kept=True) if row else None
 
 
+def with_lock(site: Site, probe: Probe) -> Site:
+    """The site with what site.lock says, for who is to ask for it several times."""
+    return replace(site, lock=_locked(site, probe))
+
+
 def _locked(site: Site, probe: Probe) -> Mapping[str, Any]:
+    if site.lock is not None:
+        return site.lock
     if probe.stat(lock_path(site)) is None:
         return {}
     row: Mapping[str, Any] = json.loads(probe.read(lock_path(site)))
@@ -132,7 +140,9 @@ def _as_locked(site: Site, locked: Mapping[str, Any]) -> Site:
         if wanted and wanted != has:
             raise Failure("OLR-PLAN-006", name=name, wanted=wanted, has=has)
     # Another place for the same bits changes no choice: a mirror moves, a stick is mounted elsewhere.
-    places = site.places or tuple(locked.get("places", ()))
+    kept = locked.get("places", ())
+    # Locks of 22 November 2026 and before may hold a mirror's password.
+    places = site.places or tuple(map(without_login, kept) if locked["source"] == "mirror" else kept)
     # Locks of 22 November 2026 and before name neither: there was no choice then.
     edition = locked.get("edition") or edition_of(locked["source"])
     chosen = replace(site, source=locked["source"], kube=locked["kube"], edition=edition)

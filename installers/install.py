@@ -24,6 +24,7 @@ from installers.core.artifacts.actions import ACTIONS as ARTIFACT_ACTIONS
 from installers.core.artifacts.depot.open import Depot, accept, nothing
 from installers.core.artifacts.index import Registry
 from installers.core.artifacts.recipes import made_of
+from installers.core.artifacts.reference import pinned_as
 from installers.core.artifacts.releases import require_reach
 from installers.core.artifacts.report import Report
 from installers.core.component.codec import ActionCodec
@@ -153,8 +154,14 @@ def _planned(
     probe = probe or _local(site)
     found = make_plan(_steps(options, site, probe, depot), probe, past or engine.past(site.paths.journal))
     chosen = components(site)
-    images = tuple(image for one in chosen for image in one.edition.references.values())
+    images = tuple(image for one in chosen for image in _images(one, site))
     return InstallPlan(found, _substitutes(chosen), site, left_out(site), images)
+
+
+def _images(component: Component, site: Site) -> tuple[str, ...]:
+    """The images of registries it runs, by the digests that are known of them: its own, or those of a bundle."""
+    vouched = dict(site.images)
+    return tuple(pinned_as(image, vouched.get(image, "")) for image in component.edition.references.values())
 
 
 def precheck(options: Options, probe: Probe) -> tuple[CheckResult, ...]:
@@ -228,7 +235,7 @@ def status(options: Options, probe: Probe | None = None) -> Status:
         ComponentStatus(one.name, one.title, one.phase, "", "skipped", None, None, one.why) for one in left_out(site)
     )
     if not Path(paths.journal).exists():
-        rows = (_row(one, "absent", "it is not installed") for one in components(site))
+        rows = (_row(one, site, "absent", "it is not installed") for one in components(site))
         return Status((*rows, *missing), unfinished=False)
     # Nobody is asked for what is only looked at.
     found = _planned(options, *kept(options.site, probe, trust=options.trust, report=options.report), probe)
@@ -237,15 +244,15 @@ def status(options: Options, probe: Probe | None = None) -> Status:
     for component in components(site):
         mine = [item for item in found.items if item.step.component == component.name]
         changed = since.get(component.name)
-        now.append(_row(component, *_state(mine, changed), changed, version=_version(component.edition, probe)))
+        version = _version(component.edition, probe)
+        now.append(_row(component, found.site, *_state(mine, changed), changed, version=version))
     return Status((*now, *missing), unfinished=engine.unfinished(paths.journal))
 
 
 def _row(
-    component: Component, state: State, detail: str, since: float | None = None, *, version: str = ""
+    component: Component, site: Site, state: State, detail: str, since: float | None = None, *, version: str = ""
 ) -> ComponentStatus:
     manifest, edition = component.manifest, component.edition
-    images = tuple(edition.references.values())
     return ComponentStatus(
         component.name,
         manifest.title,
@@ -255,7 +262,7 @@ def _row(
         since,
         edition.substitute,
         detail,
-        images,
+        _images(component, site),
     )
 
 

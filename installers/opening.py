@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from installers.choice import choose, locked_node
+from installers.choice import choose, locked_node, source_text
 from installers.core.artifacts.depot.contents import For
 from installers.core.artifacts.depot.open import Depot, kept_web, named, open_depot, open_web
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
 from installers.core.facts.platform import Architecture, OsRelease
@@ -22,7 +23,7 @@ def opened(site: Site, probe: Probe, *, trust: str, report: Report) -> tuple[Sit
     """The site with what its bundle says, and the bundle; None where the bits come from elsewhere.
 
     A mirror is asked whether it carries a bundle until that is chosen. ``trust``: the fingerprint the user gives,
-    "" for a publisher accepted before. Writes below the cache only.
+    "" for a publisher accepted before; OLR-BND-023 where nothing signed is chosen. Writes below the cache only.
     """
     chosen = choose(site, probe)
     made = locked_node(site, probe) is not None
@@ -34,6 +35,9 @@ def opened(site: Site, probe: Probe, *, trust: str, report: Report) -> tuple[Sit
         if found is None:
             return site, None
         depot = found
+    elif trust:
+        # A fingerprint says that signatures are wanted: going on without any would be another thing than was asked for.
+        raise Failure("OLR-BND-023", source=source_text(chosen), what="is locked as" if made else "is")
     else:
         return site, None
     return _of(depot, site, chosen), depot
@@ -62,7 +66,7 @@ def _on_web(site: Site, chosen: Site, probe: Probe, *, trust: str, report: Repor
             return None
         if not places:
             reason = "there is no metadata/timestamp.json"
-            raise Failure("OLR-BND-002", place=named(chosen.places), reason=reason)
+            raise Refused("OLR-BND-002", place=named(chosen.places), reason=reason)
         return open_web(places, site.paths, _host(site, chosen, probe, made=made), trust=wanted, report=report)
     except Failure as failure:
         depot = kept_web(wanted, chosen.places, site.paths) if made and failure.id.startswith(_SILENT) else None
@@ -81,8 +85,9 @@ def _host(site: Site, chosen: Site, probe: Probe, *, made: bool) -> For:
 def _of(depot: Depot, site: Site, chosen: Site) -> Site:
     """The site with what its bundle says."""
     found = replace(site, source=chosen.source, places=chosen.places)
-    publisher = depot.fingerprint if depot.web else ""
-    return replace(found, publisher=publisher, edition=depot.contents.edition, kube=depot.contents.engine)
+    publisher, contents = depot.fingerprint if depot.web else "", depot.contents
+    images = tuple((one.reference, one.digest) for one in contents.images)
+    return replace(found, publisher=publisher, edition=contents.edition, kube=contents.engine, images=images)
 
 
 def this_host(probe: Probe) -> For:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 LOCK = "/run/olares/lock"
 """The lease's lock file: fixed, so that two runs meet there whatever their environment says."""
@@ -155,7 +156,9 @@ class Site:
     ``edition``, which set of versions that is, is chosen with them. ``places``: the base addresses of a
     mirror, or the path of a bundle. ``publisher``: the fingerprint of the signed depot that a mirror turned
     out to be, "" where it is none. ``index``: the folder of the signed index in use, "" for the program's
-    own. ``pins``: digests a person vouches for (release-version-architecture, sha256).
+    own. ``pins``: digests a person vouches for (release-version-architecture, sha256). ``images``: those a bundle's
+    publisher vouches for, of images that have none of their own (reference, ``sha256:…``). ``lock``: what site.lock
+    says, so that all of one command goes by one reading of it; empty without one, None while it was not read.
     """
 
     source: str = ""
@@ -165,6 +168,7 @@ class Site:
     publisher: str = ""
     index: str = ""
     pins: tuple[tuple[str, str], ...] = ()
+    images: tuple[tuple[str, str], ...] = ()
     accept_eol: bool = False
     node: Node = field(default_factory=Node)
     network: Network = field(default_factory=Network)
@@ -173,6 +177,7 @@ class Site:
     proxy: Proxy | None = None
     registries: tuple[Registry, ...] = ()
     paths: Paths = field(default_factory=Paths)
+    lock: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def signed(self) -> bool:

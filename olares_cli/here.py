@@ -37,24 +37,28 @@ def site(session: Session, *, source: str = "", kube: str = "", accept_eol: bool
 
     Its proxies count from now on, for this process and what it starts.
     """
+    from installers.choice import with_lock
     from installers.core.artifacts.inuse import in_use, lapsed
     from installers.core.component.sitefile import KUBES, read_site, source_of
     from installers.proxies import go_out, with_proxy
 
     check_names("--kube", [kube] if kube else [], KUBES)
+    if source.startswith("mirror:"):
+        require_open(source, given="--source")
     found = read_site(session.paths, names=verbs.names(PHASES))
     try:
         name, places = source_of(source) if source else (found.source, found.places)
     except ValueError as error:
         raise Failure("OLR-CLI-015", value=source, hint=f"{error}") from error
+    here = probe()
     wanted = replace(
-        found,
+        with_lock(found, here),
         source=name,
         places=places,
         kube=kube or found.kube,
         accept_eol=accept_eol or found.accept_eol,
     )
-    wanted = with_proxy(wanted, probe(), session.environ)
+    wanted = with_proxy(wanted, here, session.environ)
     go_out(wanted, os.environ)
     if row := lapsed(session.paths.state):
         session.say(f"The index signed by {row.fingerprint} is older than this program's own, which counts.")
@@ -96,8 +100,10 @@ def options_for(session: Session, request: Request, *, stop: threading.Event | N
 
     if request.verb in ("undo", "uninstall"):
         # Taking back is the journal's business: a configuration nobody can read must not stand in its way.
-        event = stop or threading.Event()
-        return verbs.load().Options(Site(paths=session.paths), stop=event, request=remembered(request))
+        from installers.choice import with_lock
+
+        event, bare = stop or threading.Event(), with_lock(Site(paths=session.paths), probe())
+        return verbs.load().Options(bare, stop=event, request=remembered(request))
     return options(
         session,
         phases=request.phases,
@@ -109,6 +115,14 @@ def options_for(session: Session, request: Request, *, stop: threading.Event | N
         stop=stop,
         request=remembered(request),
     )
+
+
+def require_open(address: str, *, given: str) -> None:
+    """Refuse an address that carries a name or a password: what is made of it can be read by others."""
+    from installers.core.component.places import carries_login
+
+    if carries_login(address):
+        raise Failure("OLR-CLI-016", given=given)
 
 
 def check_names(option: str, given: Iterable[str], known: Iterable[str]) -> None:

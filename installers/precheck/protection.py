@@ -45,7 +45,9 @@ class FirewallOn(BaseCheck):
         if foreign:
             how = f"let {self.pods} and {self.services} and port 6443 through in {', '.join(foreign)}"
             return Failed("OLR-PRE-053", {"found": ", ".join(found), "how": how})
-        how = f"nothing: the install has {found[0]} let {self.pods}, {self.services} and port 6443/tcp through"
+        how = (
+            f"nothing: the install has {' and '.join(found)} let {self.pods}, {self.services} and port 6443/tcp through"
+        )
         return Failed("OLR-PRE-053", {"found": ", ".join(found), "how": how}, severity="info")
 
 
@@ -66,6 +68,8 @@ class Forwarding(BaseCheck):
         # Some clouds' images end the chain with a rule for everything, which is a policy in all but name.
         rules = [rule for rule in facts[Firewall()].rules if (rule.table, rule.chain) == ("filter", "FORWARD")]
         if rules and rules[-1].text.startswith(("-j REJECT", "-j DROP")):
+            if "firewalld" in facts[FirewallManagers()] and ("filter", "FORWARD_ZONES") in chains:
+                return Passed("refused by firewalld, which the install has let those of pods through")
             return Failed("OLR-PRE-070", {"rule": rules[-1].text})
         if policy == "ACCEPT":
             return Passed("accepted where no rule says otherwise")

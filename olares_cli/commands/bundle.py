@@ -16,11 +16,12 @@ from olares_cli.asking import confirm, need_root
 from olares_cli.commands.choices import KUBE, TRUST, YES
 from olares_cli.options import command, examples
 from olares_cli.session import Code, Session
-from olares_cli.ui.text import Span, Table, show
+from olares_cli.ui.text import Line, Span, Table, line, show
 from olares_cli.ui.view import view_for
 
 if TYPE_CHECKING:
     from installers.bundle import Made
+    from installers.core.artifacts.depot.contents import Served
     from installers.core.artifacts.depot.open import Depot
     from installers.core.artifacts.report import Report
     from installers.core.model.events import Emit
@@ -47,7 +48,7 @@ def register(app: typer.Typer, *, help: str, hidden: bool) -> None:
         create,
         "Fetch, build and sign everything an installation needs.",
         "sudo olares-cli bundle create -o /media/stick/olares.tar.zst",
-        "sudo olares-cli bundle create --edition debian -o /srv/olares-bundle",
+        "sudo olares-cli bundle create --edition upstream --accept-tags -o /srv/olares-bundle",
     )
     add(
         verify,
@@ -73,14 +74,22 @@ def create(
     kube: Annotated[str, KUBE] = "",
     keys: KEYS = DEFAULT_KEYS,
     days: DAYS = DEFAULT_DAYS,
+    accept_tags: Annotated[
+        bool,
+        typer.Option("--accept-tags", help="Take images without a known digest as their registries serve them now."),
+    ] = False,
+    arch: Annotated[
+        str, typer.Option("--arch", metavar="NAME", help="For amd64 or arm64 hosts; what is built is for this one's.")
+    ] = "",
 ) -> int:
     from installers.bundle import Order
     from installers.bundle import create as make
 
     here.check_names("--edition", [edition], ("debian", "upstream"))
+    here.check_names("--arch", [arch] if arch else [], ("amd64", "arm64"))
     need_root("bundle create")
     site = replace(here.site(session, source=edition, kube=kube), edition=edition)
-    order = Order(site, file, keys, timedelta(days=days))
+    order = Order(site, file, keys, timedelta(days=days), accept_tags, arch)
     with _told(session) as emit:
         made = make(order, here.probe(), emit)
     return _made(session, made)
@@ -136,7 +145,10 @@ def rotate(session: Session, keys: KEYS = DEFAULT_KEYS, yes: Annotated[bool, YES
 
 
 def absolute(path: str) -> str:
-    return path if path.startswith(("http://", "https://")) else str(Path(path).absolute())
+    if not path.startswith(("http://", "https://")):
+        return str(Path(path).absolute())
+    here.require_open(path, given="the place")
+    return path
 
 
 def fingerprint_shown(session: Session, fingerprint: str) -> int:
@@ -153,6 +165,10 @@ def _made(session: Session, made: Made) -> int:
     else:
         row = {"output": str(made.output), "files": made.files, "size": made.size, "fingerprint": made.fingerprint}
         session.record({"type": "bundle", **row, "contents": made.contents})
+    if by_tag := [one for one in made.contents.images if one.by_tag]:
+        session.say("\n  Taken by their tags; whoever trusts this bundle takes your word for them:")
+        for one in by_tag:
+            session.say(f"  {one.reference}\n    {one.digest}")
     session.say(f"""
   Elsewhere   sudo olares-cli install --source bundle:PATH --trust {made.fingerprint}
   Tell those who install it this fingerprint by another way than the bundle; they give it once.""")
@@ -160,6 +176,8 @@ def _made(session: Session, made: Made) -> int:
 
 
 def _show(session: Session, depot: Depot, state: str) -> None:
+    from installers.core.artifacts.reference import without_digest
+
     contents = depot.contents
     size = sum(target.size for target in depot.targets.values())
     if not session.human:
@@ -177,7 +195,16 @@ def _show(session: Session, depot: Depot, state: str) -> None:
         ("files", f"{len(depot.targets)}, {size / 1e6:.0f} MB unpacked"),
     )
     cells = tuple((Span(name, "faint"), Span(text)) for name, text in rows)
-    show(session, [Table(("BUNDLE", depot.place), cells)], stream=session.out)
+    blocks: list[Line | Table] = [Table(("BUNDLE", depot.place), cells)]
+    if contents.images:
+        images = tuple((Span(without_digest(one.reference)), Span(image_digest(one))) for one in contents.images)
+        blocks += [line(), Table(("IMAGE", "DIGEST"), images)]
+    show(session, blocks, stream=session.out)
+
+
+def image_digest(image: Served) -> str:
+    """What an image of a registry was fetched by; said of those whose digest nobody had pinned."""
+    return f"{image.digest}, by its tag when the bundle was made" if image.by_tag else image.digest
 
 
 @contextmanager

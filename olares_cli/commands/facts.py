@@ -99,8 +99,8 @@ def chosen(site: Site, probe: Probe) -> Site:
 
 def planned(options: Any, probe: Probe) -> None:
     """Ask what a plan asks. That nothing can be planned here is told by the recording as it is told here."""
-    # As for the checks: proxies and mirrors are somewhere else, and nobody's business.
-    site = dataclasses.replace(options.site, proxy=None, registries=())
+    # As for the checks: proxies and mirrors are somewhere else, and nobody's business. A replay asks for the lock.
+    site = dataclasses.replace(options.site, proxy=None, registries=(), lock=None)
     with suppress(Failure):
         verbs.load().plan(dataclasses.replace(options, site=site), probe)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from installers.core.errors import Failure
+from installers.site import LOCK
 from olares_cli import here
 from olares_cli.asking import need_root
 from olares_cli.commands.bundle import DAYS, DEFAULT_DAYS, DEFAULT_KEYS, KEYS, absolute, fingerprint_shown
@@ -93,7 +94,7 @@ def take(session: Session, place: PLACE, trust: Annotated[str, TRUST] = "") -> i
 
     need_root("index take")
     here.site(session)  # for its way out
-    row = keep(absolute(place), session.paths, trust=trust, arch=architecture())
+    row = keep(absolute(place), session.paths, trust=trust, arch=architecture(), lock=LOCK)
     session.say(f"Taken: version {row.version}, signed by {row.fingerprint}.")
     if read(folder(session.paths.state), USED) != row:
         session.say("This host is installed and goes on with the index it has; see `olares-cli index show`,")
@@ -109,7 +110,7 @@ def use(session: Session) -> int:
     from installers.core.artifacts.signed import use as put_to_use
 
     need_root("index use")
-    row = put_to_use(session.paths)
+    row = put_to_use(session.paths, lock=LOCK)
     session.say(f"In use: version {row.version}, signed by {row.fingerprint}. `olares-cli plan` shows what changes.")
     return Code.FINE
 
@@ -118,7 +119,7 @@ def drop(session: Session) -> int:
     from installers.core.artifacts.signed import drop as go_back
 
     need_root("index drop")
-    session.say("The program's own index is in use." if go_back(session.paths) else "It was in use already.")
+    session.say("The program's own index is in use." if go_back(session.paths, lock=LOCK) else "It was in use already.")
     return Code.FINE
 
 

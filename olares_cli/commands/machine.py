@@ -187,6 +187,8 @@ def _up(
 
     words = [word for phase in skip_phase or () for word in ("--skip-phase", phase)]
     words += ["--source", source] if source else []
+    if source.startswith("mirror:"):
+        here.require_open(source, given="--source")
     site = here.site(session)
     with _working(session) as nspawn:
         wheels = wheelhouse or _own_wheels()

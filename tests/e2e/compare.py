@@ -22,8 +22,8 @@ Snapshot = Mapping[str, str]
 class Exempt:
     """One entry: a name of a snapshot; ``below``: everything under one path; ``begins``: all such names.
 
-    ``debian``: the one version of Debian it is about, "" for all. ``by_chance``: two programs race for it, so it
-    may match nothing.
+    ``debian``: the one version of Debian it is about, "" for all. ``package``: one without which it does not
+    concern a machine. ``by_chance``: two programs race for it, so it may match nothing.
     """
 
     reason: str
@@ -32,6 +32,7 @@ class Exempt:
     below: str = ""
     begins: str = ""
     debian: str = ""
+    package: str = ""
     by_chance: bool = False
 
     def covers(self, name: str) -> bool:
@@ -82,9 +83,10 @@ def differences(before: Snapshot, after: Snapshot) -> dict[str, str]:
 
 
 def _of(snapshot: Snapshot, exempts: Sequence[Exempt]) -> tuple[Exempt, ...]:
-    """Those that are about this machine's Debian."""
+    """Those that are about this machine's Debian and what is installed on it."""
     version = snapshot.get("package base-files", "- -").split()[1].partition(".")[0]
-    return tuple(exempt for exempt in exempts if exempt.debian in ("", version))
+    here = (exempt for exempt in exempts if not exempt.package or f"package {exempt.package}" in snapshot)
+    return tuple(exempt for exempt in here if exempt.debian in ("", version))
 
 
 def _all(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, str]]:

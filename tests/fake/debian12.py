@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import io
 import json
 import secrets
+import tarfile
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -15,7 +17,9 @@ from typing import Any
 
 from installers.core.artifacts.cache import Cache
 from installers.core.artifacts.index import pinned
+from installers.core.artifacts.oci.planned import FOLDER
 from installers.core.artifacts.recipes import IMAGE, Planned, plan
+from installers.core.artifacts.reference import without_tag
 from installers.core.facts.artifacts import Built, BuiltFile, parse_built
 from installers.core.model import Kind, Ref
 from installers.site import Paths
@@ -182,8 +186,14 @@ def _kubelet_up(kubernetes: Kubernetes, machine: FakeMachine) -> None:
         }
 
 
+def pulled(machine: FakeMachine, reference: str) -> None:
+    """The runtime gets an image from its registry where it has none; of one with a digest it drops the tag."""
+    if machine.registries:
+        machine.images.setdefault(without_tag(reference), f"sha256:{secrets.token_hex(32)}")
+
+
 def _needs_image(machine: FakeMachine, reference: str) -> None:
-    if reference not in machine.images:
+    if without_tag(reference) not in machine.images:
         raise AssertionError(f"a pod needs {reference}, which is not there")
 
 
@@ -221,7 +231,7 @@ def rolled_out(machine: FakeMachine, item: dict[str, Any]) -> None:
     template = spec["template"]["spec"]
     for container in (*template.get("initContainers", ()), *template["containers"]):
         if container.get("imagePullPolicy") == "IfNotPresent":
-            machine.images.setdefault(container["image"], f"sha256:{secrets.token_hex(32)}")
+            pulled(machine, container["image"])
         _needs_image(machine, container["image"])
     if metadata["name"] == "calico-node":
         _calico(machine)
@@ -278,10 +288,10 @@ def worker(machine: FakeMachine, call: Call) -> Iterator[None]:
         return
     if verb == "bring":
         places = [word.partition("=")[2] for word in words if word.startswith("--place=")]
-        yield from _bring(machine, places, json.loads(digest))
+        yield from bring(machine, places, json.loads(digest))
         return
     if verb == "take":
-        yield from _take(machine, cache, json.loads(digest))
+        yield from take(machine, cache, json.loads(digest))
         return
     for program in ("buildah", "mmdebstrap"):
         if not machine.tree.exists(f"/usr/bin/{program}"):
@@ -303,7 +313,7 @@ def _fetch(machine: FakeMachine, name: str, digest: str) -> Iterator[None]:
     yield
 
 
-def _bring(machine: FakeMachine, places: list[str], work: dict[str, Any]) -> Iterator[None]:
+def bring(machine: FakeMachine, places: list[str], work: dict[str, Any]) -> Iterator[None]:
     """A web server's address is here the folder it serves."""
     for path, sha256, _ in work["files"]:
         content = machine.tree.read(f"{places[0]}/{path}")
@@ -316,7 +326,7 @@ def _bring(machine: FakeMachine, places: list[str], work: dict[str, Any]) -> Ite
     yield
 
 
-def _take(machine: FakeMachine, cache: Cache, work: dict[str, Any]) -> Iterator[None]:
+def take(machine: FakeMachine, cache: Cache, work: dict[str, Any]) -> Iterator[None]:
     built = parse_built(work["record"]) if work["record"] else None
     if built:
         machine.tree.file(str(cache.record_path(built.recipe, built.key)), work["record"], mode=0o600)
@@ -327,10 +337,24 @@ def _take(machine: FakeMachine, cache: Cache, work: dict[str, Any]) -> Iterator[
             raise AssertionError(f"{source} is not what was signed")
         machine.tree.file(f"{PATHS.cache}/{entry}", content)
         if built and built.file(entry.rpartition("/")[2]).image:
-            recipe = plan(built.recipe, release="bookworm", arch="amd64").recipe
-            names = (recipe.reference, *recipe.aliases)
-            machine.archives[f"{PATHS.cache}/{entry}"] = dict.fromkeys(names, built.files[0].image)
+            machine.archives[f"{PATHS.cache}/{entry}"] = _carried(built, content)
     yield
+
+
+def _carried(built: Built, content: bytes) -> dict[str, str]:
+    """What an import of an archive brings: of a registry's image, which is a real one, what stands in it."""
+    if built.recipe.startswith(f"{FOLDER}/"):
+        return images_in(content)
+    recipe = plan(built.recipe, release="bookworm", arch="amd64").recipe
+    return dict.fromkeys((recipe.reference, *recipe.aliases), built.files[0].image)
+
+
+def images_in(archive: bytes) -> dict[str, str]:
+    """Digest by name, as containerd's import reads an OCI archive."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as found:
+        content = found.extractfile("index.json")
+        rows = json.loads(content.read())["manifests"] if content else []
+    return {row["annotations"]["io.containerd.image.name"]: row["digest"] for row in rows}
 
 
 def _build(machine: FakeMachine, cache: Cache, planned: Planned) -> Iterator[None]:
@@ -390,8 +414,8 @@ def kubeadm(kubernetes: Kubernetes, machine: FakeMachine, call: Call) -> Iterato
 
 
 def _pull(kubernetes: Kubernetes, machine: FakeMachine) -> Iterator[None]:
-    if "containerd.service" not in machine.units.running:
-        raise AssertionError("images were pulled before there was a runtime")
+    if "containerd.service" not in machine.units.running or not machine.registries:
+        raise AssertionError("images were pulled before there was a runtime, or with nobody to pull them from")
     for name in ("apiserver", "controller-manager", "scheduler", "proxy"):
         machine.images.setdefault(kubernetes.image.format(name=name), f"sha256:{secrets.token_hex(32)}")
         yield

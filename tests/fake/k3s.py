@@ -12,11 +12,12 @@ from typing import Any
 
 import yaml
 
+from installers.core.artifacts.reference import without_tag
 from installers.core.artifacts.releases import released
 from installers.core.model import Kind, Ref
 from installers.site import Paths
 from tests.fake.commands import Call
-from tests.fake.debian12 import rolled_out
+from tests.fake.debian12 import images_in, rolled_out
 from tests.fake.machine import FakeMachine
 from tests.fake.network import Link
 from tests.fake.todays_kubernetes import upstream_server
@@ -99,7 +100,17 @@ def _up(machine: FakeMachine) -> None:
         tree.file(f"/proc/sys/{key}", f"{value}\n")
     _network(machine, flannel=own)
     machine.cluster.up = True
+    if own:
+        _preloaded(machine)
     _objects(machine)
+
+
+def _preloaded(machine: FakeMachine) -> None:
+    """K3s's own images, whose archive is a stand-in, and those of every other archive beside it."""
+    machine.images |= {f"docker.io/rancher/{name}:1": "sha256:" for name in ("coredns", "local-path-provisioner")}
+    for name in machine.tree.names(f"{DATA}/agent/images"):
+        if name.endswith(".tar"):
+            machine.images |= images_in(machine.tree.read(f"{DATA}/agent/images/{name}"))
 
 
 def _require(machine: FakeMachine, config: dict[str, Any]) -> None:
@@ -143,9 +154,10 @@ def _pulled(machine: FakeMachine, item: dict[str, Any]) -> None:
     """K3s's containerd gets images from registries where it has none, and pods run."""
     template = item["spec"]["template"]["spec"]
     for container in (*template.get("initContainers", ()), *template["containers"]):
-        if container["image"] not in machine.images and container.get("imagePullPolicy") == "Never":
+        name = without_tag(container["image"])
+        if name not in machine.images and (container.get("imagePullPolicy") == "Never" or not machine.registries):
             raise AssertionError(f"nobody brings {container['image']}")
-        machine.images.setdefault(container["image"], f"sha256:{container['image']}")
+        machine.images.setdefault(name, f"sha256:{container['image']}")
     rolled_out(machine, item)
 
 

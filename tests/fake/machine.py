@@ -69,7 +69,7 @@ class FakeMachine:
 
     ``commands``: programs beside the common ones, by the beginning of argv. ``missing``: programs
     that are not there. ``archives``: what an image archive at a path holds, name to digest.
-    ``answers``: fixed answers to queries, before anything else.
+    ``registries``: whether anybody serves images. ``answers``: fixed answers to queries, before anything else.
     """
 
     tree: Tree = field(default_factory=Tree)
@@ -80,6 +80,7 @@ class FakeMachine:
     missing: set[str] = field(default_factory=set)
     images: dict[str, str] = field(default_factory=dict)
     archives: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    registries: bool = True
     answers: dict[Query, Output] = field(default_factory=dict)
     busy_mounts: set[str] = field(default_factory=set)
     free: int = 100 << 30

@@ -9,8 +9,8 @@ import struct
 import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+
+from tests.fake.loopback import LoopbackServer, QuietHandler
 
 HTML = b"<html><body>Please sign in</body></html>"
 
@@ -52,7 +52,7 @@ class Faults:
 
 
 @dataclass
-class MirrorServer:
+class MirrorServer(LoopbackServer):
     """Serves ``content`` at any path; a context manager. ``asked``: first byte of each request, None for the whole."""
 
     content: bytes
@@ -67,45 +67,22 @@ class MirrorServer:
     lock: threading.Lock = field(default_factory=threading.Lock)
     over: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> MirrorServer:
-        outer = self
-
+    def handler(self) -> type[_Handler]:
         class Handler(_Handler):
-            mirror = outer
+            mirror = self
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        if self.tls:
-            self._server.socket = self.tls.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-        return self
+        return Handler
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def leaving(self) -> None:
         self.over.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def port(self) -> int:
-        return int(self._server.server_address[1])
 
     @property
     def url(self) -> str:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/file"
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(QuietHandler):
     mirror: MirrorServer
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
 
     def setup(self) -> None:
         with self.mirror.lock:
@@ -113,12 +90,6 @@ class _Handler(BaseHTTPRequestHandler):
         # Small: what lies in the kernel's buffers would count as served.
         self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 << 10)
         super().setup()
-
-    def handle(self) -> None:
-        try:
-            super().handle()
-        except ConnectionError:
-            self.close_connection = True
 
     def do_GET(self) -> None:
         mirror, faults = self.mirror, self.mirror.faults
@@ -130,11 +101,11 @@ class _Handler(BaseHTTPRequestHandler):
             mirror.paths.append(self.path)
             mirror.hosts.append(self.headers.get("Host", ""))
         if faults.redirect:
-            self._short(302, b"moved", {"Location": faults.redirect})
+            self.short(302, b"moved", {"Location": faults.redirect})
         elif faults.html:
-            self._short(200, HTML, {"Content-Type": "text/html; charset=utf-8"})
+            self.short(200, HTML, {"Content-Type": "text/html; charset=utf-8"})
         elif faults.status and number < faults.refuse:
-            self._short(faults.status, b"no", {"Retry-After": faults.retry_after} if faults.retry_after else {})
+            self.short(faults.status, b"no", {"Retry-After": faults.retry_after} if faults.retry_after else {})
         else:
             self._file(start, end, number)
 
@@ -148,12 +119,12 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.mirror.faults.connect:
             return
         if self.mirror.faults.connect != 200:
-            self._short(self.mirror.faults.connect, HTML, {"Content-Type": "text/html"})
+            self.short(self.mirror.faults.connect, HTML, {"Content-Type": "text/html"})
             return
         try:
             there = socket.create_connection((host, int(port)), 5)
         except OSError:
-            self._short(502, HTML, {"Content-Type": "text/html"})
+            self.short(502, HTML, {"Content-Type": "text/html"})
             return
         with there:
             self.send_response(200)
@@ -171,13 +142,6 @@ class _Handler(BaseHTTPRequestHandler):
             return None, size
         low, high = asked.removeprefix("bytes=").split("-")
         return int(low), min(int(high) + 1, size)
-
-    def _short(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
 
     def _file(self, start: int | None, end: int, number: int) -> None:
         faults, content = self.mirror.faults, self.mirror.content

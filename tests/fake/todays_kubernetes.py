@@ -26,7 +26,7 @@ from installers.core.facts.artifacts import Built, BuiltFile
 from installers.core.facts.objects import ref_of
 from installers.infrastructure.calico.manifest import names
 from tests.fake.commands import Call
-from tests.fake.debian12 import PATHS, Kubernetes, containerd_up, debian12
+from tests.fake.debian12 import PATHS, Kubernetes, bring, containerd_up, debian12, take
 from tests.fake.machine import FakeMachine
 
 PROXY = load("infrastructure/kubernetes", "upstream").edition.references["kube-proxy"]
@@ -149,9 +149,20 @@ def _containerd_up(machine: FakeMachine) -> None:
 
 
 def fetch(machine: FakeMachine, call: Call) -> Iterator[None]:
-    """``python3 -m installers.core.artifacts fetch``: a release's file in the cache, its members in the ledger."""
+    """``python3 -m installers.core.artifacts``: a release's file in the cache, its members in the ledger."""
     words = call.argv[call.argv.index("installers.core.artifacts") + 1 :]
     verb, name, digest = (word for word in words if not word.startswith("--"))
+    if verb == "bring":
+        places = [word.partition("=")[2] for word in words if word.startswith("--place=")]
+        yield from bring(machine, places, json.loads(digest))
+        return
+    if verb == "take":
+        cache, supply = Cache(Path(PATHS.cache), Path(PATHS.built)), json.loads(digest)
+        yield from take(machine, cache, supply)
+        if name in stand_ins().releases:
+            _note_members(machine, name, supply["files"][0][2])
+            yield
+        return
     pin = released(name, arch="amd64")
     if verb != "fetch" or pin.file.sha256 != digest:
         raise AssertionError(f"{verb} {name} {digest} is not what was planned")
@@ -161,6 +172,11 @@ def fetch(machine: FakeMachine, call: Call) -> Iterator[None]:
     machine.tree.unlink(f"{path}.part")
     machine.tree.file(path, content(name))
     yield
+    _note_members(machine, name, digest)
+    yield
+
+
+def _note_members(machine: FakeMachine, name: str, digest: str) -> None:
     files = [
         BuiltFile(member.removeprefix("./"), hashlib.sha256(_program(name, member)).hexdigest(), 1)
         for member in MEMBERS.get(name, ())
@@ -168,4 +184,3 @@ def fetch(machine: FakeMachine, call: Call) -> Iterator[None]:
     record = Cache(Path(PATHS.cache), Path(PATHS.built)).record_path(record_name(name), digest)
     built = Built(record_name(name), digest, tuple(files), 0.0, 1795341600.0)
     machine.tree.file(str(record), json.dumps(asdict(built)), mode=0o600)
-    yield

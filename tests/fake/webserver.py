@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
+from base64 import b64encode
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 from urllib.parse import unquote
+
+from tests.fake.loopback import LoopbackServer, QuietHandler
 
 _CHUNK = 1 << 18
 
@@ -18,7 +18,7 @@ HTML = b"<!DOCTYPE html><html>Sign in to the network</html>"
 
 
 @dataclass
-class WebServer:
+class WebServer(LoopbackServer):
     """Serves ``folder``; a context manager. ``asked``: each path. ``statuses``: by path, in place of a file."""
 
     folder: Path
@@ -31,60 +31,42 @@ class WebServer:
     """Bytes a second of one connection, 0 for as fast as can be."""
     page: bytes = b""
     """What it says with status 200 whatever it is asked for, as the server of a guest network does."""
+    login: str = ""
+    """NAME:PASSWORD without which it answers 401."""
 
-    def __enter__(self) -> WebServer:
-        outer = self
-
+    def handler(self) -> type[_Handler]:
         class Handler(_Handler):
-            server_of = outer
+            server_of = self
 
-        self._server = ThreadingHTTPServer((self.address, 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def port(self) -> int:
-        return int(self._server.server_address[1])
+        return Handler
 
     @property
     def url(self) -> str:
         return f"http://{self.address}:{self.port}/olares"
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_of: WebServer
+def basic(login: str) -> str:
+    """The header of a name and password; "" for none."""
+    return f"Basic {b64encode(login.encode()).decode()}" if login else ""
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+
+class _Handler(QuietHandler):
+    server_of: WebServer
 
     def do_GET(self) -> None:
         web = self.server_of
         path = unquote(self.path).removeprefix("/olares/")
         web.asked.append(path)
         file = web.folder / path
-        if web.page:
-            self._answer(200, web.page, {"Content-Type": "text/html"})
+        if self.headers.get("Authorization", "") != basic(web.login):
+            self.short(401, b"who are you?", {"WWW-Authenticate": 'Basic realm="files"'})
+        elif web.page:
+            self.short(200, web.page, {"Content-Type": "text/html"})
         elif path in web.statuses or not file.is_file():
-            self._answer(web.statuses.get(path, 404), b"no", {})
+            self.short(web.statuses.get(path, 404), b"no", {})
         else:
             with file.open("rb") as content:
                 self._file(content)
-
-    def handle(self) -> None:
-        try:
-            super().handle()
-        except ConnectionError:
-            self.close_connection = True
 
     def _file(self, file: BinaryIO) -> None:
         size = os.fstat(file.fileno()).st_size
@@ -106,10 +88,3 @@ class _Handler(BaseHTTPRequestHandler):
             left -= len(chunk)
             if pace := self.server_of.pace:
                 time.sleep(len(chunk) / pace)
-
-    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)

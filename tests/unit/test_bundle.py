@@ -11,8 +11,8 @@ import pytest
 # Now and not in a test: a library it brings along tries out a socket when it is imported.
 import installers.core.artifacts.depot.client  # noqa: F401
 from installers import bundle
-from installers.bundle import Order, create, wanted_of
-from installers.choice import choose, components
+from installers.bundle import Order, create
+from installers.choice import choose
 from installers.core.artifacts.actions import FetchFromDepot, TakeFromDepot
 from installers.core.artifacts.cache import Cache, digest, verify_all
 from installers.core.artifacts.depot.bring import bring
@@ -132,15 +132,6 @@ def test_what_has_to_be_built_without_tools_is_said_with_what_to_type(
         create(Order(site(tmp_path), tmp_path / "b", tmp_path / "keys"), FakeProbe(debian12()), lambda event: None)
     assert (found.value.id, "apt-get install" in found.value.what) == ("OLR-BND-020", True)
     assert not (tmp_path / "b").exists()
-
-
-def test_images_of_registries_are_named_and_refused(tmp_path: Path) -> None:
-    upstream = replace(site(tmp_path), source="upstream", edition="upstream")
-    with pytest.raises(Failure) as found:
-        wanted_of((), components(upstream))
-    assert found.value.id == "OLR-BND-022"
-    assert "coredns/coredns:v1.14.6@sha256:" in found.value.what
-    assert "kvrocks:2.17.0" in found.value.what
 
 
 @pytest.mark.processes

@@ -7,7 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from installers.choice import choose, components, kubeconfig, left_out, lock_path, lock_text, locked_node
+from installers.choice import (
+    choose,
+    components,
+    kubeconfig,
+    left_out,
+    lock_path,
+    lock_text,
+    locked_node,
+    locked_proxy,
+    with_lock,
+)
 from installers.core.errors import Failure
 from installers.site import MACHINE, Node, Site
 from tests.fake import FakeMachine, FakeProbe
@@ -51,6 +61,14 @@ def locked() -> tuple[Site, FakeMachine]:
     machine = FakeMachine()
     machine.tree.file(lock_path(site), lock_text(site, components(site)))
     return site, machine
+
+
+def test_a_password_that_an_earlier_lock_holds_is_left_behind() -> None:
+    site, machine = locked()
+    machine.tree.file(lock_path(site), lock_text(replace(site, places=("https://me:canary@a.lan/x",)), ()))
+    found = choose(Site(), FakeProbe(machine))
+    assert found.places == ("https://a.lan/x",)
+    assert "canary" not in lock_text(found, ())
 
 
 def test_what_is_locked_is_not_asked_again() -> None:
@@ -113,3 +131,29 @@ def test_an_installations_cluster_is_found_whatever_is_asked_for_now() -> None:
     for asked in (Site(source="debian"), Site(source="debian", kube="k3s"), Site(kube="kubernetes")):
         assert kubeconfig(asked, FakeProbe(machine)) == "/etc/rancher/k3s/k3s.yaml"
     assert site.kube == "k3s"
+
+
+class Counting(FakeProbe):
+    """Notes what is read."""
+
+    def __init__(self, machine: FakeMachine) -> None:
+        super().__init__(machine)
+        self.asked: list[str] = []
+
+    def read(self, path: str) -> bytes:
+        self.asked.append(path)
+        return super().read(path)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_one_command_goes_by_one_reading_of_the_lock(*, installed: bool) -> None:
+    site, machine = locked()
+    probe = Counting(machine if installed else FakeMachine())
+    read = with_lock(Site(source="mirror", places=("https://a.lan",)), probe)
+    answers = (choose, kubeconfig, locked_node, locked_proxy)
+    found = [ask(read, probe) for ask in answers]
+    assert probe.asked == ([lock_path(site)] if installed else [])
+    assert [ask(replace(read, lock=None), probe) for ask in answers] == found
+    # Another run writes one meanwhile: this command stays with what it saw.
+    probe.machine.tree.file(lock_path(site), lock_text(replace(site, source="debian", places=()), ()))
+    assert [ask(read, probe) for ask in answers] == found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -223,6 +224,30 @@ def test_one_that_is_not_there_is_named_before_anything_is_written(place: Place)
     assert not Path(place.paths.cache).exists()
 
 
+def test_a_password_is_taken_from_netrc_and_stands_nowhere_else(place: Place) -> None:
+    place.web.login = "me:canary"
+    failure = place.refused(trust=place.publisher.fingerprint)
+    assert (failure.id, "~/.netrc" in failure.what) == ("OLR-BND-018", True)
+    netrc = Path(os.environ["HOME"], ".netrc")
+    netrc.write_text("machine 127.0.0.1 login me password canary\n")
+    netrc.chmod(0o600)
+    site = place.installed()
+    _, depot = place.opened()
+    assert depot is not None
+    place.web.login = "me:another"
+    refused = worker(place, depot, TOOL)
+    assert refused is not None
+    assert (refused.id, "~/.netrc" in refused.what) == ("OLR-ART-004", True)
+    place.web.login = "me:canary"
+    assert worker(place, depot, TOOL) is None
+    assert (depot.folder / TOOL).read_bytes() == b"a tool"
+    files = [path for path in place.folder.rglob("*") if path.is_file()]
+    written = [path.read_bytes().decode(errors="replace") for path in files]
+    kept = [node.content.decode() for node in place.machine.tree.nodes.values() if node.type == "file"]
+    assert len(files) > 9
+    assert not [text for text in (*map(str, files), *written, *kept, repr(depot), repr(site)) if "canary" in text]
+
+
 def test_a_plain_mirror_is_refused_where_a_bundle_is_asked_for(place: Place) -> None:
     shutil.rmtree(place.depot / "metadata")
     assert place.refused(trust=place.publisher.fingerprint).id == "OLR-BND-002"
@@ -338,6 +363,22 @@ def test_a_place_that_lost_its_signatures_is_refused_once_it_was_chosen(place: P
     assert place.refused().id == "OLR-BND-002"
 
 
+@pytest.mark.parametrize(("source", "locked"), [("mirror", True), ("upstream", True), ("upstream", False)])
+def test_trust_where_nothing_signed_is_chosen_is_not_ignored(place: Place, source: str, *, locked: bool) -> None:
+    site = Site(source=source, places=(place.web.url,) if source == "mirror" else (), paths=place.paths)
+    if locked:
+        made = replace(choose(site, FakeProbe(place.machine)), node=Node("one", "192.0.2.1"))
+        place.machine.tree.file(lock_path(site), lock_text(made, ()))
+    for wanted in (site, Site(paths=place.paths)):
+        for ask in (opened, kept):
+            with pytest.raises(Failure) as caught:
+                ask(wanted, FakeProbe(place.machine), trust=place.publisher.fingerprint, report=nothing)
+            assert (caught.value.id, source in caught.value.what) == ("OLR-BND-023", True)
+            assert ("locked" in caught.value.what) is locked
+        assert opened(wanted, FakeProbe(place.machine), trust="", report=nothing) == (wanted, None)
+    assert place.web.asked == []
+
+
 def test_another_maker_than_the_one_chosen_is_refused_though_trusted(place: Place) -> None:
     site = place.installed()
     text = json.loads(place.machine.tree.read(lock_path(site)))
@@ -405,8 +446,9 @@ def worker(place: Place, depot: Depot, *paths: str) -> Failure | None:
     work = json.dumps({"folder": str(depot.folder), "files": files})
     where = (f"--cache={place.paths.cache}", f"--state={place.paths.state}", *(f"--place={one}" for one in depot.web))
     argv = [sys.executable, "-P", "-m", "installers.core.artifacts", "bring", "x", work, *where]
-    root = str(Path(__file__).parents[2])
-    ended = subprocess.run(argv, env={"PYTHONPATH": root}, capture_output=True, text=True, timeout=60, check=False)
+    env = {"PYTHONPATH": str(Path(__file__).parents[2]), "HOME": os.environ["HOME"]}
+    ended = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert "canary" not in repr((argv, ended.stdout, ended.stderr))
     listener = Listener(lambda done, total, unit, text: None)
     for line in ended.stdout.splitlines():
         listener(line)

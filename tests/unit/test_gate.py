@@ -149,7 +149,8 @@ def _used() -> Iterator[tuple[str, str, set[str] | None]]:
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 called = node.func.id if isinstance(node.func, ast.Name) else ""
                 words = {word.arg for word in node.keywords}
-                known = called == "Failure" and None not in words
+                known = called in ("Failure", "Refused") and None not in words
+                words |= {"kind"} if called == "Refused" else set()
                 given[id(node.args[0])] = {word for word in words if word} if known else None
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and ID.fullmatch(node.value):
                 yield node.value, f"{name}:{node.lineno}", given.get(id(node))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 from enum import StrEnum
 from functools import cache
-from typing import Any
 
 import msgspec
 
 from installers.core.artifacts.inuse import text
 from installers.core.errors import Failure
+from installers.core.host.documents import document
 
 
 class Registry(StrEnum):
@@ -76,10 +76,7 @@ class Pinned(msgspec.Struct, frozen=True):
 
 def parse_index(text: str) -> Index:
     """An index from YAML; unknown keys and wrong types are refused by ``msgspec.ValidationError``."""
-    import yaml
-
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return msgspec.convert(yaml.load(text, Loader=loader), Index, strict=True)  # noqa: S506 (a safe loader)
+    return msgspec.convert(document(text), Index, strict=True)
 
 
 @cache

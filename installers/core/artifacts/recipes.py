@@ -7,12 +7,13 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from installers.core.artifacts.index import Index, Pinned, pinned
 from installers.core.errors import Failure
+from installers.core.host.documents import document
 
 ROOT = Path(__file__).parents[2]
 """The folder recipe names are relative to: the package that holds all components."""
@@ -128,9 +129,8 @@ def parse_recipe(text: str, *, name: str) -> Recipe:
     """
     import yaml
 
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        recipe = msgspec.convert(yaml.load(text, Loader=loader), Recipe, strict=True)  # noqa: S506 (a safe loader)
+        recipe = msgspec.convert(document(text), Recipe, strict=True)
     except (msgspec.ValidationError, yaml.YAMLError) as error:
         raise Failure("OLR-ART-011", recipe=name, reason=error) from error
     reason = _wrong(recipe)

@@ -15,6 +15,7 @@ from installers.core.artifacts.apt import lists, mirror
 from installers.core.artifacts.cache import MARGIN, Cache, Record, digest
 from installers.core.artifacts.disk import remove, write_whole
 from installers.core.artifacts.fetch import BROKEN, HttpLine, Wanted, fetch
+from installers.core.artifacts.fetch.mirrors import public
 from installers.core.artifacts.fetch.proxy import ANYWHERE, blamed, through
 from installers.core.artifacts.index import Pinned, Registry
 from installers.core.artifacts.report import Report
@@ -116,7 +117,7 @@ def _from_npm(pin: Pinned, *, cache: Cache, report: Report) -> None:
         with closing(HttpLine()) as line:
             url = tarball(line.json(address))
     except (*BROKEN, ValueError) as error:
-        raise Failure("OLR-ART-004", artifact=pin.name, reason=f"{address}: {error}") from error
+        raise Failure("OLR-ART-004", artifact=pin.name, reason=f"{public(address)}: {error}") from error
     wanted = Wanted(pin.name, pin.file.size, pin.file.sha256, pin.file.integrity)
     fetch((url,), wanted, to=cache.root / pin.entry, report=report)
 

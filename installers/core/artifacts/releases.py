@@ -19,11 +19,15 @@ from installers.core.artifacts.fetch import BROKEN, HttpLine, Wanted, fetch
 from installers.core.artifacts.fetch.line import length
 from installers.core.artifacts.fetch.mirrors import public
 from installers.core.artifacts.fetch.proxy import ProxyFault
+from installers.core.artifacts.fetch.together import asked_together
 from installers.core.artifacts.index import File, Pinned, Registry, architecture
 from installers.core.artifacts.report import Report
 from installers.core.artifacts.upstream import Upstream, upstream
 from installers.core.errors import Failure
 from installers.core.facts.artifacts import Built, BuiltFile
+
+_PATIENCE, _GRACE = 20.0, 0.5
+"""Seconds a place may take to say how large its file is, and what is left of them once another has said it."""
 
 MOST = 4 << 30
 """Bytes a release's file may have at most: what a place says of its size is believed up to this."""
@@ -95,16 +99,23 @@ def require_reach(pins: Iterable[Pinned], *, places: tuple[str, ...], seconds: f
 
 
 def _silence(pin: Pinned, urls: Iterable[str], seconds: float) -> Failure | None:
-    errors: dict[str, Exception] = {}
-    with closing(HttpLine(patience=seconds, connect=seconds)) as line:
-        for url in urls:
+    """Why none of these places answers, None as soon as one does."""
+    answers = _lengths(urls, seconds, grace=0.0)
+    errors = {url: answer for url, answer in answers.items() if isinstance(answer, Exception)}
+    return _out_of_reach(pin, errors) if len(errors) == len(answers) else None
+
+
+def _lengths(urls: Iterable[str], seconds: float, *, grace: float) -> Mapping[str, int | Exception]:
+    """How many bytes each place says its file has, or why it does not; all are asked at once."""
+
+    def ask(url: str) -> int | Exception:
+        with closing(HttpLine(patience=seconds, connect=seconds)) as line:
             try:
-                length(line, url)
+                return length(line, url)
             except (*BROKEN, ProxyFault, ValueError) as error:
-                errors[url] = error
-            else:
-                return None
-    return _out_of_reach(pin, errors)
+                return error
+
+    return asked_together(urls, ask, good=lambda answer: isinstance(answer, int), grace=grace)
 
 
 def _out_of_reach(pin: Pinned, errors: Mapping[str, Exception]) -> Failure:
@@ -118,22 +129,22 @@ def _out_of_reach(pin: Pinned, errors: Mapping[str, Exception]) -> Failure:
 
 def _fetch(pin: Pinned, urls: tuple[str, ...], cache: Cache, report: Report) -> None:
     """From all places that agree on a size; of several sizes only one can give the digest."""
+    answers = _lengths(urls, _PATIENCE, grace=_GRACE)
     sizes: dict[int, list[str]] = {}
-    errors: dict[str, Exception] = {}
-    with closing(HttpLine()) as line:
-        for url in urls:
-            try:
-                sizes.setdefault(length(line, url), []).append(url)
-            except (*BROKEN, ProxyFault, ValueError) as error:
-                errors[url] = error
+    for url, answer in answers.items():
+        if isinstance(answer, int):
+            sizes.setdefault(answer, []).append(url)
     if not sizes:
+        errors = {url: answer for url, answer in answers.items() if isinstance(answer, Exception)}
         raise _out_of_reach(pin, errors)
+    # One that has not said anything yet may come to it: it is asked beside the others, and held to their size.
+    silent = [url for url in urls if url not in answers]
     for number, (size, agreed) in enumerate(sizes.items(), 1):
         if size > MOST:
             raise Failure("OLR-ART-004", artifact=pin.name, reason=f"it is said to have {size} bytes")
         cache.reserve(size + MARGIN, where=cache.root)
         try:
-            fetch(tuple(agreed), Wanted(pin.name, size, pin.file.sha256), to=cache.root / pin.entry, report=report)
+            fetch((*agreed, *silent), Wanted(pin.name, size, pin.file.sha256), to=cache.root / pin.entry, report=report)
         except Failure:
             if number == len(sizes):
                 raise

@@ -18,6 +18,7 @@ from installers.core.artifacts.depot.contents import FILE, INDEX, Contents
 from installers.core.artifacts.depot.keys import publisher
 from installers.core.artifacts.depot.open import PREFIXES, Depot, examine, nothing
 from installers.core.artifacts.depot.publish import VALID, sign
+from installers.core.artifacts.depot.refused import Refused, asked_for
 from installers.core.artifacts.depot.trust import Trust
 from installers.core.artifacts.disk import remove, sync_tree
 from installers.core.artifacts.index import File as IndexFile
@@ -25,6 +26,7 @@ from installers.core.artifacts.index import Index, parse_index
 from installers.core.artifacts.inuse import FILES, TAKEN, USED, Taken
 from installers.core.artifacts.upstream import File as ReleaseFile
 from installers.core.artifacts.upstream import Upstream, parse_upstream
+from installers.core.engine.lease import lease
 from installers.core.errors import Failure
 from installers.site import Paths
 
@@ -41,6 +43,7 @@ class Change:
     after: str
 
 
+@asked_for("index")
 def publish(folder: Path, keys: Path, *, valid: timedelta = VALID) -> str:
     """Lay the program's own index into a directory unless it has one, and sign what is there; the fingerprint.
 
@@ -60,12 +63,14 @@ def publish(folder: Path, keys: Path, *, valid: timedelta = VALID) -> str:
     return signer.fingerprint
 
 
-def take(place: str, paths: Paths, *, trust: str, arch: str) -> Taken:
+@asked_for("index")
+def take(place: str, paths: Paths, *, trust: str, arch: str, lock: str) -> Taken:
     """Keep a newer signed index below the state directory; it is in use at once where nothing is installed.
 
     ``place``: a directory or an address. Nothing is changed when it is refused: OLR-BND-001 to 012, 018
     (signatures, ends, older ones), OLR-IDX-001 (no index this program reads), 002 (nothing for this
     architecture), 003 (the program's own is newer). Killed at any point, the index in use stays.
+    ``lock``: path of the lease, held only while the index is switched, so that no run meets two; OLR-RUN-001.
     """
     home = inuse.folder(paths.state)
     depot = examine(place, replace(paths, state=str(home)), trust=trust)
@@ -82,19 +87,26 @@ def take(place: str, paths: Paths, *, trust: str, arch: str) -> Taken:
     )
     if inuse.outdated(row):
         raise Failure("OLR-IDX-003", place=place, found=row.version, own=inuse.own_made())
-    _lay(home, row, texts)
-    if depot.seen is not None:
-        Trust(home / "trust").keep(depot.fingerprint, depot.seen)
-    inuse.write(home, TAKEN, row)
-    if not (Path(paths.state) / "site.lock").exists():
-        inuse.write(home, USED, row)
-    _sweep(home)
+    with lease(lock, verb="index-take"):
+        _lay(home, row, texts)
+        if depot.seen is not None:
+            Trust(home / "trust").keep(depot.fingerprint, depot.seen)
+        inuse.write(home, TAKEN, row)
+        if not (Path(paths.state) / "site.lock").exists():
+            inuse.write(home, USED, row)
+        _sweep(home)
     return row
 
 
-def use(paths: Paths) -> Taken:
-    """Go by the index taken last. ``OLR-IDX-005``: none was; ``OLR-IDX-003``, 004."""
+@asked_for("index")
+def use(paths: Paths, *, lock: str) -> Taken:
+    """Go by the index taken last. ``OLR-IDX-005``: none was; ``OLR-IDX-003``, 004; ``OLR-RUN-001``: during a run."""
     home = inuse.folder(paths.state)
+    with lease(lock, verb="index-use"):
+        return _put_to_use(home)
+
+
+def _put_to_use(home: Path) -> Taken:
     row = inuse.read(home, TAKEN)
     if row is None:
         raise Failure("OLR-IDX-005")
@@ -107,13 +119,17 @@ def use(paths: Paths) -> Taken:
     return row
 
 
-def drop(paths: Paths) -> bool:
-    """Go back to the program's own index; whom this host trusts, and what it saw of them, stays. Whether one was."""
+def drop(paths: Paths, *, lock: str) -> bool:
+    """Go back to the program's own index; whom this host trusts, and what it saw of them, stays. Whether one was.
+
+    ``OLR-RUN-001``: during a run.
+    """
     home = inuse.folder(paths.state)
-    had = (home / USED).exists() or (home / TAKEN).exists()
-    for name in (USED, TAKEN):
-        (home / name).unlink(missing_ok=True)
-    _sweep(home)
+    with lease(lock, verb="index-drop"):
+        had = (home / USED).exists() or (home / TAKEN).exists()
+        for name in (USED, TAKEN):
+            (home / name).unlink(missing_ok=True)
+        _sweep(home)
     return had
 
 
@@ -146,7 +162,7 @@ def _digests(files: Mapping[str, IndexFile] | Mapping[str, ReleaseFile]) -> str:
 def _texts(depot: Depot) -> dict[str, bytes]:
     for name in FILES:
         if depot.target(f"{INDEX}/{name}") is None:
-            raise Failure("OLR-BND-010", place=depot.place, missing=f"{INDEX}/{name}", count=1)
+            raise Refused("OLR-BND-010", place=depot.place, missing=f"{INDEX}/{name}", count=1)
     rows = {name: depot.targets[f"{INDEX}/{name}"] for name in FILES}
     if depot.place.startswith(PREFIXES):
         from installers.core.artifacts.depot.remote import reached

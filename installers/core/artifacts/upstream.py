@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import quote, urljoin
 
 import msgspec
 
 from installers.core.artifacts.inuse import text
 from installers.core.errors import Failure
+from installers.core.host.documents import document
 
 TIMEOUT = 20.0
 """Seconds a project's site may take for its list of digests."""
@@ -73,10 +74,7 @@ class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def parse_upstream(text: str) -> Upstream:
     """The data file; unknown keys and wrong types are refused by ``msgspec.ValidationError``."""
-    import yaml
-
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return msgspec.convert(yaml.load(text, Loader=loader), Upstream, strict=True)  # noqa: S506 (a safe loader)
+    return msgspec.convert(document(text), Upstream, strict=True)
 
 
 @cache

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from installers.core.artifacts.reference import is_pinned
+from installers.core.host.documents import document
 
 
 class Substitute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"stands_for": "for"}):
@@ -116,7 +115,4 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def parse(text: bytes) -> Manifest:
     """A component's manifest; raises ``msgspec.ValidationError`` naming the field that is wrong."""
-    import yaml
-
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return msgspec.convert(yaml.load(text, Loader=loader), Manifest)  # noqa: S506 (a safe loader)
+    return msgspec.convert(document(text), Manifest)

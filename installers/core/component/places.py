@@ -8,6 +8,7 @@ import urllib.parse
 
 _PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 _OPEN = "no name and no password here: what is made of this file can be read by others"
+_LOGIN = f"{_OPEN}; their place is ~/.netrc of who runs the command, usually root (an @ of the path is written %40)"
 _PROXY = f"{_OPEN}; name a proxy that asks for none, such as a forwarder on this host which knows them"
 
 
@@ -40,6 +41,26 @@ def is_mirror(value: str) -> str:
     if path and not (path == "/v2" or path.startswith("/v2/")):
         return f"a path says where the registry API begins, so it begins with /v2: /v2{path}"
     return "" if re.fullmatch(r"[\w./-]*", path) else "a path has letters, digits and . _ - /"
+
+
+def is_place(value: str) -> str:
+    """For the base address of a mirror of files, or of a bundle."""
+    if carries_login(value):
+        return _LOGIN
+    if not value.startswith(("http://", "https://")):
+        return "a mirror is named with its address: mirror:https://mirror.lan/olares"
+    return "an address without ? and #" if re.search(r"[?#]", value) else ""
+
+
+def carries_login(value: str) -> bool:
+    """Whether an address may carry a name and a password; where those would end is not guessed."""
+    return "@" in value
+
+
+def without_login(address: str) -> str:
+    """An address that was kept before such ones were refused."""
+    parts = urllib.parse.urlsplit(address)
+    return urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def is_registry(value: str) -> str:

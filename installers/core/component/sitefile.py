@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from installers.core.component.places import is_direct, is_file, is_mirror, is_proxy, is_registry
+from installers.core.component.places import is_direct, is_file, is_mirror, is_place, is_proxy, is_registry
 from installers.core.errors import Failure
 from installers.site import K3s, Network, Node, Paths, Proxy, Registry, Site
 
@@ -99,8 +99,8 @@ def source_of(text: str) -> tuple[str, tuple[str, ...]]:
     places = tuple(place.strip() for place in rest.split(",")) if colon else ()
     if name != "mirror" and colon:
         raise ValueError(f"{name} takes nothing after it")
-    if name == "mirror" and not all(place.startswith(("http://", "https://")) for place in places or ("",)):
-        raise ValueError("a mirror is named with its address: mirror:https://mirror.lan/olares")
+    if name == "mirror" and (wrong := next(filter(None, map(is_place, places or ("",))), "")):
+        raise ValueError(wrong)
     return name, places
 
 

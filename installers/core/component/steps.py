@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from installers.core.artifacts.index import Pinned, index
+from installers.core.artifacts.oci.planned import served
 from installers.core.artifacts.recipes import Planned
 from installers.core.artifacts.releases import released
 from installers.core.artifacts.upstream import upstream
@@ -36,6 +37,9 @@ TOOLS = ("buildah", "mmdebstrap")
 RUNTIME = "containerd"
 """The component images are imported into."""
 
+NETWORK = "calico"
+"""The component that gives pods their addresses."""
+
 HOST = "host"
 """The component that makes the host fit. Where that takes a restart, nothing else has begun before it."""
 
@@ -60,7 +64,9 @@ def build_steps(wanted: Sequence[Wanted], site: Site, platform: Platform) -> lis
     published = {one.component.name: one.component.manifest.publishes for one in wanted}
     opens = tuple(sorted({port for one in wanted for port in one.component.manifest.opens}))
     recipes, releases = _Recipes(site, platform), _Releases(site, platform)
-    chains = [(one, list(_resources(one.component, site, recipes, releases, published, opens))) for one in wanted]
+    images = _served(wanted, site, recipes)
+    taken = _Taken(recipes, releases, images)
+    chains = [(one, list(_resources(one.component, site, taken, published, opens))) for one in wanted]
     packages = _packages(chains)
     binaries = [resource for _, chain in chains for resource in chain if isinstance(resource, Binary)]
     steps: list[Step] = [*recipes.steps(site, binaries), *releases.steps(binaries), *packages.steps]
@@ -85,13 +91,20 @@ def _brought(wanted: Sequence[Wanted]) -> dict[str, str]:
 
 
 def _check_requires(wanted: Sequence[Wanted]) -> None:
-    """Requirements are chosen too, and earlier: a skipped one is refused by name."""
-    seen: set[str] = set()
+    """Requirements are chosen too, and earlier: what was left out is refused, with all that cannot be without it."""
+    here, gone = set[str](), set[str]()
+    lacking: dict[str, None] = {}
+    without: list[str] = []
     for one in wanted:
-        missing = [name for name in one.component.requires if name not in seen]
+        missing = [name for name in one.component.requires if name not in here]
+        (gone if missing else here).update((one.component.name, *one.component.manifest.includes))
         if missing:
-            raise Failure("OLR-PLAN-001", component=one.component.name, missing=", ".join(missing))
-        seen.update((one.component.name, *one.component.manifest.includes))
+            without.append(one.component.name)
+            lacking |= dict.fromkeys(name for name in missing if name not in gone)
+    if set(lacking) == {NETWORK}:
+        raise Failure("OLR-PLAN-008", components=", ".join(without))
+    if lacking:
+        raise Failure("OLR-PLAN-001", components=", ".join(without), missing=", ".join(lacking))
 
 
 class _Recipes:
@@ -104,6 +117,12 @@ class _Recipes:
 
     def of(self, component: Component, name: str) -> Planned:
         planned = component.recipe(name, release=self.platform.release, arch=self.platform.arch, among=self.index)
+        self._planned.setdefault(planned.name, (planned, component.name))
+        return planned
+
+    def served(self, component: Component, reference: str, digest: str) -> Planned:
+        """An image of a registry, whose archive comes out of a bundle."""
+        planned = served(reference, digest, self.platform.arch)
         self._planned.setdefault(planned.name, (planned, component.name))
         return planned
 
@@ -172,6 +191,45 @@ class _Releases:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """Images of registries as a bundle has them, by component; nothing of it where a runtime pulls them itself.
+
+    ``imported``: the host's containerd takes them; else they are archives for a runtime that reads a directory.
+    """
+
+    of: Mapping[str, tuple[Planned, ...]]
+    imported: bool
+
+    def to_import(self, component: Component) -> tuple[Planned, ...]:
+        return self.of.get(component.name, ()) if self.imported else ()
+
+    @property
+    def archives(self) -> tuple[Planned, ...]:
+        return () if self.imported else tuple(planned for found in self.of.values() for planned in found)
+
+
+def _served(wanted: Sequence[Wanted], site: Site, recipes: _Recipes) -> _Images:
+    vouched = dict(site.images)
+    found = {
+        one.component.name: tuple(
+            recipes.served(one.component, reference, vouched.get(reference, ""))
+            for reference in one.component.edition.references.values()
+        )
+        for one in (wanted if site.signed else ())
+    }
+    return _Images(found, imported=any(one.component.name == RUNTIME for one in wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Where a component's programs and images come from."""
+
+    recipes: _Recipes
+    releases: _Releases
+    images: _Images
+
+
 def _closure(planned: Planned) -> frozenset[str]:
     """The names of a recipe and of all it is made of."""
     return frozenset({planned.name}).union(*(_closure(used) for used in planned.uses))
@@ -189,13 +247,12 @@ def _made_of(resource: BaseResource, site: Site) -> frozenset[str]:
 def _resources(
     component: Component,
     site: Site,
-    recipes: _Recipes,
-    releases: _Releases,
+    taken: _Taken,
     published: Mapping[str, Mapping[str, str]],
     opens: tuple[int, ...],
 ) -> Iterator[Resource]:
     """A component's own chain."""
-    manifest, edition = component.manifest, component.edition
+    manifest, edition, recipes = component.manifest, component.edition, taken.recipes
     builds = {name: recipes.of(component, name) for name in edition.builds}
     images = {name: recipes.of(component, name) for name in edition.images}
     assembled = {name.rpartition("/")[2]: planned.recipe.reference for name, planned in images.items()}
@@ -203,7 +260,8 @@ def _resources(
         platform=recipes.platform,
         images=edition.references | assembled,
         builds=builds,
-        releases=releases.of(component),
+        releases=taken.releases.of(component),
+        archives=taken.images.archives,
         published=published,
         opens=opens,
     )
@@ -212,9 +270,12 @@ def _resources(
         yield Programs(component.name, tuple(needs))
     for secret in manifest.secrets:
         yield GeneratedSecret(secret.name, secret.length, secret.keep)
-    yield from (BuiltImage(planned, site.paths) for planned in images.values())
+    imported = (*images.values(), *taken.images.to_import(component))
+    yield from (BuiltImage(planned, site.paths) for planned in imported if component.name != RUNTIME)
     for resource in component.resources(site, values):
         yield _providing(resource, component) if isinstance(resource, Packages) else resource
+    # The runtime's own, once it runs.
+    yield from (BuiltImage(planned, site.paths) for planned in imported if component.name == RUNTIME)
     if component.manifests:
         yield Objects(component.name, tuple(_rendered(component, site, values)))
     for rollout in (*manifest.health.rollouts, *edition.health.rollouts):
@@ -308,7 +369,7 @@ def _chain(
     for resource in chain:
         made_of = frozenset(getattr(resource, "made_of", ()))
         if isinstance(resource, BuiltImage):
-            after = ends.get(RUNTIME, before) | made_of | frozenset(imported[-1:])
+            after = ends.get(RUNTIME, last) | made_of | frozenset(imported[-1:])
             yield Step(resource, one.component.name, one.phase, after)
             imported.append(resource.key)
             images |= {resource.key}

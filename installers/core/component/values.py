@@ -24,13 +24,15 @@ class Values:
 
     ``opens``: the TCP ports of all components that other computers come in by.
     ``builds``: planned recipes of programs by name, for resources that put their files on the host.
-    ``releases``: files of upstream releases by name, for the same.
+    ``releases``: files of upstream releases by name, for the same. ``archives``: images of registries that a
+    bundle brings for all components, where no containerd of ours is there to import them.
     """
 
     platform: Platform
     images: Mapping[str, str] = field(default_factory=dict)
     builds: Mapping[str, Planned] = field(default_factory=dict)
     releases: Mapping[str, Pinned] = field(default_factory=dict)
+    archives: tuple[Planned, ...] = ()
     published: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     opens: tuple[int, ...] = ()
 

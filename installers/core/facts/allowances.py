@@ -5,26 +5,46 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 
+from installers.core.facts.firewalld import ALWAYS, NOW, TRUSTED, Zone, outer_zone, zones
 from installers.core.facts.protection import FirewallManagers
-from installers.core.model import Output, Probe, Query, Unknown
-
-NOW, ALWAYS = "now", "always"
-"""The two sets of rules firewalld keeps: the one in force and the one it begins with. ufw has one for both."""
+from installers.core.model import Probe, Query, Unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """What is let through ``now``, and ``always``: after the next start too. Each as ``source 10.0.0.0/16`` (all from
-    there to this machine), ``forward 10.0.0.0/16`` (all from there to elsewhere), ``port 6443/tcp`` (from anywhere).
+    there to this machine), ``forward 10.0.0.0/16`` (all from there to elsewhere), ``port 6443/tcp`` (from anywhere),
+    ``masquerade 10.0.0.0/16`` (what goes from there to elsewhere carries this machine's address).
+
+    ``decided``: what its owner has decided otherwise about, and how. ``zone``: firewalld's, by which others come in.
     """
 
     now: tuple[str, ...] = ()
     always: tuple[str, ...] = ()
+    decided: tuple[tuple[str, str], ...] = ()
+    zone: str = ""
+
+    def otherwise(self, what: str) -> str:
+        """What its owner decided about this, "" for nothing."""
+        return next((why for rule, why in self.decided if rule == what or _comes_first(rule, what)), "")
 
     def lacking(self, what: str) -> tuple[str, ...]:
         """The sets that do not let something through."""
         return tuple(name for name, rules in ((NOW, self.now), (ALWAYS, self.always)) if not _covered(what, rules))
+
+
+def _comes_first(rule: str, what: str) -> bool:
+    """Whether it is about networks some of which is decided on before (``first 10.0.0.0/8``)."""
+    if not (rule.startswith("first ") and what.startswith("source ")):
+        return False
+    try:
+        one, other = (ip_network(text.split()[1], strict=False) for text in (rule, what))
+    except ValueError:
+        # Hardware addresses and sets of firewalld's.
+        return False
+    return one.version == other.version and one.overlaps(other)
 
 
 _PORTS = re.compile(r"port (\d+)(?:-(\d+))?/(\w+)")
@@ -55,47 +75,61 @@ class FirewallAllows:
 
 
 def _firewalld(probe: Probe) -> Allowed | Unknown:
-    sets: list[tuple[str, ...]] = []
-    for set_ in ((), ("--permanent",)):
-        words: list[str] = []
-        for zone, what, kind in TABLES:
-            answer = probe.query(Query("firewall-cmd", (*set_, *zone, f"--list-{what}")))
-            if answer.code:
-                return _silent("firewalld", answer)
-            words += [f"{kind} {word}" for word in answer.stdout.split()]
-        sets.append(tuple(words))
-    return Allowed(*sets)
+    now, always = zones(probe, NOW), zones(probe, ALWAYS)
+    if isinstance(now, Unknown):
+        return now
+    if isinstance(always, Unknown):
+        return always
+    outer = outer_zone(probe, now)
+    elsewhere: dict[str, str] = {}
+    for name, source in (
+        (name, source) for found in (now, always) for name, z in found.items() for source in z.sources
+    ):
+        if name != TRUSTED:
+            # It looks zones through by name.
+            kind = "first" if name < TRUSTED else "source"
+            elsewhere[f"{kind} {source}"] = f"{source} belongs to the zone {name}"
+    return Allowed(_let_through(now, outer), _let_through(always, outer), tuple(elsewhere.items()), outer)
 
 
-ZONE = ("--zone=trusted",)
-"""firewalld's zone that accepts everything, forwarded packets too."""
-TABLES = ((ZONE, "sources", "source"), ((), "ports", "port"))
-"""Zone (the default one where none is named), firewalld's word for what is listed, and ours."""
+def _let_through(found: Mapping[str, Zone], outer: str) -> tuple[str, ...]:
+    """Networks of the trusted zone, everything else of the outer one."""
+    trusted = (rule for rule in found.get(TRUSTED, Zone()).rules if rule.startswith("source "))
+    return (*trusted, *(rule for rule in found.get(outer, Zone()).rules if not rule.startswith("source ")))
 
 
 def _ufw(probe: Probe) -> Allowed | Unknown:
     answer = probe.query(Query("ufw", ("show", "added")))
     if answer.code:
-        return _silent("ufw", answer)
-    rules = tuple(parse_ufw(answer.stdout))
-    return Allowed(rules, rules)
+        return Unknown(f"ufw does not answer: {(answer.stderr or answer.stdout).strip()[:200]}")
+    return parse_ufw(answer.stdout)
 
 
-def _silent(manager: str, answer: Output) -> Unknown:
-    return Unknown(f"{manager} does not answer: {(answer.stderr or answer.stdout).strip()[:200]}")
-
-
+_VERB = r"(allow|deny|reject|limit)(?: log(?:-all)?)?"
 _UFW = (
-    (re.compile(r"ufw allow from (\S+)"), "source"),
-    (re.compile(r"ufw route allow from (\S+)"), "forward"),
-    (re.compile(r"ufw allow (\d+/(?:tcp|udp))"), "port"),
+    (re.compile(rf"ufw {_VERB} from (\S+)"), "source", ("allow",)),
+    (re.compile(rf"ufw route {_VERB} from (\S+)"), "forward", ("allow",)),
+    # A few connections at a time are as much as its owner wants, and work.
+    (re.compile(rf"ufw {_VERB} (\d+/(?:tcp|udp))"), "port", ("allow", "limit")),
 )
 
 
-def parse_ufw(text: str) -> list[str]:
-    """``ufw show added``: rules as the commands that make them; those with more conditions are none of ours."""
-    lines = [re.sub(r" comment '.*'$", "", line.strip()) for line in text.splitlines()]
-    return [f"{kind} {match[1]}" for line in lines for form, kind in _UFW if (match := form.fullmatch(line))]
+def parse_ufw(text: str) -> Allowed:
+    """``ufw show added``: rules as the commands that make them; those with more conditions are none of ours.
+
+    ufw keeps one rule for the same packets: told to allow what is denied, limited or logged it forgets that.
+    """
+    rules: list[str] = []
+    decided: list[tuple[str, str]] = []
+    for line in text.splitlines():
+        rule = re.sub(r" comment '.*'$", "", line.strip())
+        for form, kind, good in _UFW:
+            match = form.fullmatch(rule)
+            if match and match[1] in good:
+                rules.append(f"{kind} {match[2]}")
+            elif match:
+                decided.append((f"{kind} {match[2]}", f"its rule is `{rule}`"))
+    return Allowed(tuple(rules), tuple(rules), tuple(decided))
 
 
 READERS: Mapping[str, Callable[[Probe], Allowed | Unknown]] = {"firewalld": _firewalld, "ufw": _ufw}

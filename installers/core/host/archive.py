@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from installers.core.errors import Failure
+from installers.core.host.documents import document
 
 SCHEMA = 1
 """The newest form of an archive this program reads and the one it writes."""
@@ -160,7 +161,7 @@ def decode(text: str, *, path: str) -> Archive:
     import yaml
 
     try:
-        plain = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (both are safe)
+        plain = document(text)
         schema = plain.get("schema") if isinstance(plain, dict) else None
         if isinstance(schema, int) and schema > SCHEMA:
             raise Failure("OLR-REC-003", file=path, schema=schema, known=SCHEMA)

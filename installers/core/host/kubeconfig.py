@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from installers.core.errors import Failure
+from installers.core.host.documents import document
 
 if TYPE_CHECKING:
     import ssl
@@ -72,7 +73,7 @@ def parse_kubeconfig(text: str, path: str) -> Access:
     import yaml
 
     try:
-        config = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (both are safe)
+        config = document(text)
         context = _named(config, "context", config["current-context"])
         cluster = _named(config, "cluster", context["cluster"])
         user = _named(config, "user", context["user"])

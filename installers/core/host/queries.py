@@ -151,15 +151,7 @@ QUERIES: Mapping[str, Row] = {
     "ip6tables-save": Row("ip6tables-save", verbs=((),), options=("-t",)),
     "iptables-legacy-save": Row("iptables-legacy-save", verbs=((),), options=("-t",)),
     "ip6tables-legacy-save": Row("ip6tables-legacy-save", verbs=((),), options=("-t",)),
-    # The zone named is the one we write to; without a zone it is the default one.
-    "firewall-cmd": Row(
-        "firewall-cmd",
-        verbs=tuple(
-            (*permanent, *words)
-            for permanent in ((), ("--permanent",))
-            for words in (("--zone=trusted", "--list-sources"), ("--list-ports",))
-        ),
-    ),
+    "firewall-cmd": Row("firewall-cmd", verbs=(("--list-all-zones",), ("--permanent", "--list-all-zones"))),
     "ufw": Row("ufw", verbs=(("show", "added"),)),
     "nft": Row("nft", verbs=(("-j", "list", "ruleset"),)),
     "ipset": Row("ipset", verbs=(("list", "-n"),)),

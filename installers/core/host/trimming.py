@@ -148,6 +148,7 @@ RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("/var/lib/apt/lists/*_Release", _lines(r"(Origin|Label|Suite|Codename|Version|Date): ")),
     ("/etc/apt/sources.list", _sources),
     ("/etc/apt/sources.list.d/*", _sources),
+    ("/etc/firewalld/firewalld.conf", _lines(r"DefaultZone=")),
     ("/proc/net/tcp*", _listening),
     ("/proc/net/route", _bare),
     ("/proc/stat", _lines(r"(cpu|btime) ")),
@@ -170,8 +171,25 @@ LINK = frozenset(
 """Of what ``ip`` tells of links and addresses. Routes, rules and namespaces are kept as they are."""
 
 
+def _zones(text: str) -> str:
+    """``firewall-cmd --list-all-zones``: what belongs to each zone, its ports, and rules that masquerade."""
+    wanted = re.compile(r"\S|$|  (interfaces|sources|ports):|\t.*masquerade$")
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines() if wanted.match(line))
+
+
+def _added(text: str) -> str:
+    """``ufw show added`` without the comments: they may say anything."""
+    return re.sub(r" comment '.*'$", "", text, flags=re.MULTILINE)
+
+
+ANSWERS: Mapping[str, Callable[[str], str]] = {"firewall-cmd": _zones, "ufw": _added}
+"""A program and what is kept of its answer."""
+
+
 def answer_kept(row: Asked) -> Asked:
     """What is kept of a program's answer. Each thing of a list on a line of its own, so that two compare well."""
+    if row.name in ANSWERS:
+        return msgspec.structs.replace(row, stdout=ANSWERS[row.name](row.stdout))
     if row.name != "ip" or not {"link", "addr"} & set(row.args):
         return row
     try:

@@ -7,14 +7,14 @@ from typing import Any
 
 from installers.core.actions.allowances import Allow
 from installers.core.facts.allowances import FirewallAllows
-from installers.core.model import Change, Decision, Fact, Facts, Satisfied
+from installers.core.model import Blocked, Change, Decision, Fact, Facts, Satisfied
 from installers.core.resources.base import BaseResource
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance(BaseResource):
-    """``what`` (``source 10.0.0.0/16``, ``forward 10.0.0.0/16``, ``port 6443/tcp``) is let through by a firewall
-    program, now and after its next start; nothing where that program is off.
+    """``what`` (``source 10.0.0.0/16``, ``forward 10.0.0.0/16``, ``port 6443/tcp``, ``masquerade 10.0.0.0/16``) is let
+    through by a firewall program, now and after its next start; nothing where that program is off.
 
     A rule that was there before us is nobody's but its owner's, and stays at undo.
     """
@@ -33,6 +33,11 @@ class Allowance(BaseResource):
         found = facts[FirewallAllows(self.manager)]
         if found is None:
             return Satisfied(f"{self.manager} is not on here")
+        if decided := found.otherwise(self.what):
+            # Others reach the API or not as the owner says; without its pods there is no cluster.
+            if self.what.startswith("port "):
+                return Satisfied(f"{self.manager} has been told otherwise: {decided}")
+            return Blocked("OLR-FIREWALL-002", {"manager": self.manager, "what": self.what, "decided": decided})
         if not found.lacking(self.what):
             return Satisfied(f"{self.manager} lets it through")
         after = replace(found, now=_with(found.now, self.what), always=_with(found.always, self.what))

@@ -144,10 +144,12 @@ class Built(BaseResource):
     def _in_use(self, facts: Facts, record: Record | None) -> bool:
         if record is None:
             return False
+        if self.installed and _in_place(facts, {path: record.file(name).sha256 for path, name in self.installed}):
+            return True
         if reference := self.planned.recipe.reference:
             # Who may not ask containerd can still see whether the cache has it.
             return ContainerImages() in facts and facts[ContainerImages()].get(reference) == record.files[0].image
-        return _in_place(facts, {path: record.file(name).sha256 for path, name in self.installed})
+        return False
 
 
 @dataclass(frozen=True, slots=True)

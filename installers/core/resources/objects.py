@@ -21,6 +21,7 @@ from installers.core.facts.objects import (
     ref_of,
     stated,
 )
+from installers.core.host.documents import documents
 from installers.core.model import Action, Change, Decision, Fact, Facts, Object, Recorded, Satisfied
 
 CLUSTER_WIDE = frozenset(
@@ -109,11 +110,7 @@ def _content(item: Object) -> str:
 
 
 def _documents(manifest: str) -> list[Object]:
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    documents = yaml.load_all(manifest.translate(_REFERENCES), Loader=loader)
-    found = [_back(document) for document in documents if document]
+    found = [_back(document) for document in documents(manifest.translate(_REFERENCES))]
     return [item for document in found for item in (document["items"] if document["kind"] == "List" else [document])]
 
 

@@ -16,6 +16,7 @@ from installers.core.actions.objects import ApplyObject
 from installers.core.artifacts.reference import MARK
 from installers.core.facts.files import TextAt, sha256
 from installers.core.facts.objects import ref_of
+from installers.core.host.documents import documents
 from installers.core.model import Decision, Deferred, Fact, Facts, May, Object
 from installers.core.resources.base import BaseResource
 from installers.core.resources.objects import Objects
@@ -119,7 +120,4 @@ def names() -> tuple[str, ...]:
 @cache
 def _documents(text: str) -> tuple[Object, ...]:
     """Read once: it is a third of a megabyte, and a plan decides more than once."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return tuple(document for document in yaml.load_all(text, Loader=loader) if document)
+    return tuple(documents(text))

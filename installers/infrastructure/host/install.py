@@ -58,7 +58,10 @@ def _let_through(site: Site, values: Values) -> Iterator[Resource]:
     """Pods and services reach this machine, and pods what lies beyond it; the ports others come in by."""
     ranges = (site.network.pods, site.network.services)
     ports = tuple(f"port {port}/tcp" for port in values.opens)
-    for what in (*(f"source {range}" for range in ranges), *ports):
+    # It empties iptables at each reload. Whoever looks after rules of their own puts them back; the bridge plugin,
+    # which masquerades each pod as it makes it, does not.
+    hidden = (f"masquerade {site.network.pods}",) if site.edition == "debian" else ()
+    for what in (*(f"source {range}" for range in ranges), *hidden, *ports):
         yield Allowance("firewalld", what)
     # firewalld's trusted zone forwards what comes from its sources; ufw asks for a rule of its own.
     for what in (*(f"source {range}" for range in ranges), f"forward {site.network.pods}", *ports):

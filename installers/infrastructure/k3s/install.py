@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from installers.core.artifacts.cache import slug
+from installers.core.artifacts.recipes import IMAGE
 from installers.core.component.values import Values
 from installers.core.errors import Failure
 from installers.core.facts.protection import SelinuxState
@@ -35,7 +37,7 @@ PROGRAM = f"{BIN}/k3s"
 UNIT = "k3s.service"
 DATA = K3S_DATA
 IMAGES = f"{DATA}/agent/images"
-"""What lies here K3s reads into its containerd at each start."""
+"""What lies here K3s reads into its containerd at each start, and while it runs (docs.k3s.io/import-images)."""
 
 OPTIONAL = (REGISTRIES, ENVIRONMENT)
 """What stands there only while olares.yaml says so."""
@@ -119,6 +121,9 @@ def _files(site: Site, values: Values) -> Iterator[Resource]:
     if own:
         archive = values.releases["k3s-images"]
         yield Binary(f"{IMAGES}/{archive.file.file}", archive, site.paths, mode=0o644)
+        for planned in values.archives:
+            # Of all components: what lies here before K3s starts it never asks a registry for.
+            yield Binary(f"{IMAGES}/olares-{slug(planned.name)}.tar", planned, site.paths, IMAGE, mode=0o644)
     yield File(TOKEN, values.secret("k3s/token"), mode=0o600)
     yield File(AGENT_TOKEN, values.secret("k3s/agent-token"), mode=0o600)
     datastore = values.published["etcd"] if site.k3s.datastore == "etcd" else {}

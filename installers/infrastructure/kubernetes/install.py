@@ -66,7 +66,8 @@ def resources(site: Site, values: Values) -> Iterator[Resource]:
     yield from upstream.programs(site, values) if kubeadm is TODAY else _programs(site, values)
     yield Block("/etc/hosts", "olares", f"127.0.0.1 {ENDPOINT}\n")
     yield File(CONFIG, _configuration(site, values, kubeadm), mode=0o600)
-    if kubeadm is TODAY:
+    if kubeadm is TODAY and not site.signed:
+        # A bundle's are imported before any of this.
         yield upstream.images(values, CONFIG)
     yield from _files(kubeadm)
     yield Unit(

@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 import installers.core.actions
 import installers.core.facts
 import installers.core.resources
 from installers.core import model
+from installers.core.host.documents import document
 from installers.core.model import ClusterAbsent, Kind, Object, Output, Query, Stat, Unknown
 
 DATA = Path(__file__).parents[2] / "data"
-LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in C where PyYAML has it: there are hundreds of cases."""
 NOW = {"/proc/stat": "cpu 1 2 3\nbtime 1795300000\n", "/proc/uptime": "42000.00 80000.00\n"}
 """Sun 22 Nov 2026: the day of every case that does not say another."""
 
@@ -35,7 +33,7 @@ def cases(folder: str) -> list[tuple[str, str]]:
 
 def read_case(folder: str, subject: str, name: str, *, required: set[str], optional: set[str]) -> dict[str, Any]:
     """A case; a missing or unknown key is an error, so that a typing mistake cannot make a case say nothing."""
-    case = yaml.load((DATA / folder / subject / f"{name}.yaml").read_text(), Loader=LOADER)  # noqa: S506 (a safe loader)
+    case = document((DATA / folder / subject / f"{name}.yaml").read_text())
     keys = set(case)
     assert keys >= required, f"missing: {sorted(required - keys)}"
     assert keys <= required | optional, f"unknown: {sorted(keys - required - optional)}"

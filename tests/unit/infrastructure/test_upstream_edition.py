@@ -17,14 +17,17 @@ from installers.core.artifacts.upstream import upstream
 from installers.core.component import skew
 from installers.core.component.load import load
 from installers.core.component.values import Platform
+from installers.core.errors import Failure
 from installers.core.facts.identity import KubeletResolvConf
 from installers.core.facts.platform import CgroupMode, Cgroups, MayLowerOomScore
 from installers.core.facts.protection import Selinux, SelinuxState
+from installers.core.facts.results import NodeReady
 from installers.core.model import Step
 from installers.core.resources import File, Packages, Template, Unit, User
 from installers.core.resources.artifacts import Binary
 from installers.core.resources.command import GuardedCommand
 from installers.core.resources.templates import rendered, text_needs
+from installers.core.resources.wait import Wait
 from installers.install import component_steps
 from installers.site import K3s, Network, Node, Site
 from tests.unit.core.test_resource_cases import GivenFacts
@@ -372,3 +375,39 @@ def test_what_stands_in_is_said() -> None:
     assert set(said) == {"calico"}
     assert said["calico"].stands_for == "Calico"
     assert "NetworkPolicy" in said["calico"].lacks
+
+
+OTHERS = ("coredns", "storage", "prometheus", "kvrocks", "nats", "postgresql")
+"""What has an address of the pod network."""
+
+
+@pytest.mark.parametrize(
+    ("site", "first"),
+    [(SITE, "coredns"), (replace(SITE, source="debian", edition="debian"), "kubernetes"), (BESIDE_K3S, "k3s")],
+)
+def test_without_a_pod_network_it_is_said_what_cannot_be(site: Site, first: str) -> None:
+    with pytest.raises(Failure) as caught:
+        steps(replace(site, skip=("calico",)))
+    assert caught.value.id == "OLR-PLAN-008"
+    assert str(caught.value.fields["components"]).split(", ")[0] == first
+    # What is told does: nothing more is missing then.
+    rest = tuple(str(caught.value.fields["components"]).split(", "))
+    assert steps(replace(site, skip=("calico", *rest)))
+
+
+def test_a_cluster_for_a_pod_network_of_ones_own_waits_for_no_address() -> None:
+    found = steps(replace(SITE, skip=("calico", *OTHERS)))
+    assert {"kubernetes", "containerd"} <= {step.component for step in found}
+    waits = [step.resource for step in found if isinstance(step.resource, Wait)]
+    assert waits
+    assert not [wait for wait in waits if isinstance(wait.fact, NodeReady)]
+
+
+def test_what_lacks_something_else_is_told_at_once() -> None:
+    with pytest.raises(Failure) as caught:
+        steps(replace(SITE, skip=("storage", "calico", "coredns")))
+    assert caught.value.id == "OLR-PLAN-001"
+    assert caught.value.fields == {
+        "components": "postgresql, kvrocks, nats, prometheus",
+        "missing": "coredns, storage",
+    }

@@ -6,18 +6,19 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from installers import bundle
-from installers.core.artifacts.depot.contents import Contents
+from installers.core.artifacts.depot.contents import FORMAT, Contents, Served
 from installers.core.artifacts.depot.open import examine, nothing
 from installers.core.artifacts.depot.pack import pack
-from installers.core.artifacts.depot.publish import VALID
+from installers.core.artifacts.depot.publish import VALID, sign
 from installers.core.errors import Failure
 from installers.site import Paths
 from olares_cli.session import Session
 from olares_cli.ui.telling import Telling
-from tests.unit.core.artifacts.depot.conftest import CONTENTS, Workplace, workplace
+from tests.unit.core.artifacts.depot.conftest import CONTENTS, Workplace, fill, workplace
 from tests.unit.olares_cli.conftest import Run
 
 __all__ = ["workplace"]
@@ -110,6 +111,55 @@ def test_what_the_maker_reads_at_the_end_is_the_fingerprint_to_hand_on(
     ended = run("bundle", "create", "-o", "olares.tar.zst")
     assert ended.code == 0, ended.err
     assert f"--trust {workplace.trust}" in ended.err
+
+
+IMAGES = (
+    Served("a.example/b:1@sha256:11", "sha256:11", "sha256:22"),
+    Served("a.example/c:2", "sha256:33", "sha256:44", by_tag=True),
+)
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_the_maker_reads_which_digests_are_theirs_to_vouch_for(
+    run: Run, workplace: Workplace, monkeypatch: pytest.MonkeyPatch, accepted: bool
+) -> None:
+    contents = Contents("upstream", "k3s", "amd64", (), "", "", images=IMAGES if accepted else IMAGES[:1])
+
+    def made(order: bundle.Order, probe: object, emit: object) -> bundle.Made:
+        assert (order.site.edition, order.accept_tags) == ("upstream", accepted)
+        return bundle.Made(order.output, contents, workplace.trust, 3, 5)
+
+    monkeypatch.setattr(bundle, "create", made)
+    monkeypatch.setattr("olares_cli.commands.bundle.need_root", lambda what: None)
+    words = ["--accept-tags"] if accepted else []
+    ended = run("bundle", "create", "--edition", "upstream", *words, "-o", "olares.tar.zst")
+    assert ended.code == 0, ended.err
+    assert ("a.example/c:2\n    sha256:33" in ended.err) == accepted
+    assert "a.example/b" not in ended.err
+
+
+def test_show_names_every_image_and_by_which_digest_it_was_fetched(run: Run, workplace: Workplace) -> None:
+    fill(workplace.depot, msgspec.structs.replace(CONTENTS, images=IMAGES))
+    sign(workplace.depot, workplace.publisher, nothing)
+    said = " ".join(run("bundle", "show", str(workplace.depot)).out.split())
+    assert "a.example/b:1 sha256:11 a.example/c:2 sha256:33, by its tag when the bundle was made" in said
+    (record,) = map(json.loads, run("--output", "jsonl", "bundle", "show", str(workplace.depot)).out.splitlines())
+    assert record["contents"]["images"][1]["by_tag"] is True
+
+
+def test_a_bundle_made_before_there_were_images_is_read(workplace: Workplace) -> None:
+    older = {**msgspec.to_builtins(CONTENTS), "format": 1}
+    del older["images"]
+    (workplace.depot / "contents.json").write_bytes(msgspec.json.encode(older))
+    sign(workplace.depot, workplace.publisher, nothing)
+    assert examine(str(workplace.depot), workplace.paths, trust=workplace.trust).contents.images == ()
+
+
+def test_one_of_a_later_format_is_not(workplace: Workplace) -> None:
+    fill(workplace.depot, msgspec.structs.replace(CONTENTS, format=FORMAT + 1))
+    sign(workplace.depot, workplace.publisher, nothing)
+    with pytest.raises(Failure, match="OLR-BND-002"):
+        examine(str(workplace.depot), workplace.paths, trust=workplace.trust)
 
 
 def test_the_paths_of_the_tests_are_their_own(workplace: Workplace) -> None:

@@ -22,6 +22,7 @@ def place(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def trust(run: Run, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("olares_cli.commands.index.need_root", lambda what: None)
+    monkeypatch.setattr("olares_cli.commands.index.LOCK", str(tmp_path / "lock"))
     ended = run("index", "publish", place, "--keys", str(tmp_path / "keys"))
     assert ended.code == 0, ended.err
     return ended.out.strip()

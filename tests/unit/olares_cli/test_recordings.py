@@ -11,6 +11,7 @@ from olares_cli import here
 from tests.fake.debian import debian
 from tests.fake.host import FakeProbe
 from tests.unit.olares_cli.conftest import Run
+from tests.unit.olares_cli.verbs_stub import Verbs
 from tests.unit.test_precheck_run import FILES
 
 HOST = str(Path(__file__).parents[2] / "data/hosts/debian-12-vm.yaml")
@@ -23,7 +24,7 @@ def quokka(monkeypatch: pytest.MonkeyPatch, run: Run) -> Run:
     for path, text in FILES.items():
         machine.tree.file(path, text)
     machine.tree.file("/proc/sys/kernel/hostname", "quokka-laptop\n")
-    monkeypatch.setattr(here, "probe", lambda: FakeProbe(machine))
+    monkeypatch.setattr(here, "probe", lambda site=None: FakeProbe(machine))
     return run
 
 
@@ -45,6 +46,14 @@ def test_a_recording_is_written_once_and_told_about(
     assert "OLR-REC-004" in again.err
     assert path.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir() if "facts" in one.name] == ["olares-facts.yaml"]
+
+
+def test_a_recording_is_of_what_a_plan_reads_itself(quokka: Run, verbs: Verbs) -> None:
+    assert quokka("facts", "record", "-").code == 0
+    ((_, options),) = [row for row in verbs.asked if row[0] == "plan"]
+    assert options.site.lock is None
+    assert quokka("plan").code in (0, 3, 4)
+    assert verbs.asked[-1][1].site.lock == {}
 
 
 def test_a_recording_to_standard_output_is_nothing_else(quokka: Run) -> None:

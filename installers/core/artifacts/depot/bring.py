@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from installers.core.artifacts.cache import MARGIN, Cache, Record, verify
 from installers.core.artifacts.depot.contents import APT, Target
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.artifacts.fetch import Wanted, fetch
 from installers.core.artifacts.fetch.mirrors import public
 from installers.core.artifacts.report import Report
@@ -29,7 +30,9 @@ def bring(folder: Path, targets: Iterable[Target], places: tuple[str, ...], *, c
         total, done = sum(one.size for one in lacking), 0
         cache.reserve(total + MARGIN, where=cache.root)
         for one in lacking:
-            _fetched(one, folder, places, _Share(told, done, total))
+            unheard = _fetched(one, folder, places, _Share(told, done, total))
+            # A place that is dead costs a second where it is asked first, and there may be hundreds of files.
+            places = (*(place for place in places if place not in unheard), *unheard)
             done += one.size
 
 
@@ -46,15 +49,18 @@ class _Share:
         self.report(self.before + done if total else 0, self.total if total else 0, unit, text)
 
 
-def _fetched(target: Target, folder: Path, places: tuple[str, ...], report: Report) -> None:
-    urls = tuple(f"{place.rstrip('/')}/{quote(target.path)}" for place in places)
+def _fetched(target: Target, folder: Path, places: tuple[str, ...], report: Report) -> tuple[str, ...]:
+    """Fetch one file; the places that were asked for it and never answered."""
+    urls = {f"{place.rstrip('/')}/{quote(target.path)}": place for place in places}
+    wanted = Wanted(target.path, target.size, target.sha256)
     try:
-        fetch(urls, Wanted(target.path, target.size, target.sha256), to=folder / target.path, report=report)
+        done = fetch(tuple(urls), wanted, to=folder / target.path, report=report)
     except Failure as failure:
         if failure.id != "OLR-ART-005":
             raise
         where = ", ".join(public(place) for place in places)
-        raise Failure("OLR-BND-009", place=where, file=target.path, found=failure.fields["found"]) from failure
+        raise Refused("OLR-BND-009", place=where, file=target.path, found=failure.fields["found"]) from failure
+    return tuple(urls[url] for url in done.unheard)
 
 
 def _lock(folder: Path, first: Target) -> str:

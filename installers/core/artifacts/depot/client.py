@@ -12,9 +12,11 @@ from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 
 from installers.core.artifacts.depot.contents import LIMIT, Target
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.artifacts.depot.trust import fingerprint, kept_targets
 from installers.core.artifacts.fetch import BROKEN
 from installers.core.artifacts.fetch.line import Line
+from installers.core.artifacts.fetch.mirrors import public
 from installers.core.errors import Failure
 
 _CHUNK = 1 << 16
@@ -46,7 +48,7 @@ class HttpFetcher(FetcherInterface):
     def _fetch(self, url: str) -> Iterator[bytes]:
         with closing(self._line.get(url, {})) as answer:
             if answer.status != 200:
-                raise exceptions.DownloadHTTPError(f"{url} answered {answer.status}", answer.status)
+                raise exceptions.DownloadHTTPError(f"{public(url)} answered {answer.status}", answer.status)
             while chunk := answer.read(_CHUNK):
                 yield chunk
 
@@ -57,7 +59,7 @@ def document(fetcher: FetcherInterface, url: str, *, place: str) -> bytes:
         return fetcher.download_bytes(url, LIMIT)
     except exceptions.DownloadHTTPError as error:
         reason = f"it has no metadata/{url.rpartition('/')[2]}"
-        raise Failure("OLR-BND-002", place=place, reason=reason) from error
+        raise Refused("OLR-BND-002", place=place, reason=reason) from error
     except (exceptions.DownloadError, *BROKEN) as error:
         raise Failure("OLR-BND-018", place=place, reason=error) from error
 
@@ -79,22 +81,22 @@ def targets(fetcher: FetcherInterface, base: str, *, root: bytes, kept: Path, pl
         updater = Updater(str(kept), base, fetcher=fetcher, config=config, bootstrap=root)
         updater.refresh()
     except exceptions.ExpiredMetadataError as error:
-        raise Failure("OLR-BND-007", place=place, reason=error) from error
+        raise Refused("OLR-BND-007", place=place, reason=error) from error
     except exceptions.UnsignedMetadataError as error:
-        raise Failure("OLR-BND-005", place=place, reason=error, fingerprint=name) from error
+        raise Refused("OLR-BND-005", place=place, reason=error, fingerprint=name) from error
     except exceptions.BadVersionNumberError as error:
         claimed = _claimed(fetcher, base)
         if seen and claimed < seen:
-            raise Failure("OLR-BND-006", place=place, found=claimed, seen=seen) from error
-        raise Failure("OLR-BND-012", place=place, reason=error) from error
+            raise Refused("OLR-BND-006", place=place, found=claimed, seen=seen) from error
+        raise Refused("OLR-BND-012", place=place, reason=error) from error
     except exceptions.DownloadHTTPError as error:
-        raise Failure("OLR-BND-002", place=place, reason=f"a part of its metadata is missing: {error}") from error
+        raise Refused("OLR-BND-002", place=place, reason=f"a part of its metadata is missing: {error}") from error
     except exceptions.DownloadLengthMismatchError as error:
-        raise Failure("OLR-BND-012", place=place, reason=error) from error
+        raise Refused("OLR-BND-012", place=place, reason=error) from error
     except exceptions.DownloadError as error:
         raise Failure("OLR-BND-018", place=place, reason=error.__cause__ or error) from error
     except exceptions.RepositoryError as error:
-        raise Failure("OLR-BND-012", place=place, reason=error) from error
+        raise Refused("OLR-BND-012", place=place, reason=error) from error
     return kept_targets(kept, place=place)
 
 

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.errors import Failure
 
 FILE = "contents.json"
@@ -15,10 +16,23 @@ FETCHED, BUILT, LEDGER, APT, INDEX = "fetched", "built", "ledger", "apt", "index
 LIMIT = 8 << 20
 """Bytes a metadata file may have; one of a thousand targets has 200 KiB."""
 
-FORMAT = 1
-"""Raised when an older program could not read a newer depot."""
+FORMAT = 2
+"""Raised when an older program could not read a newer depot. 2: with images of registries; 1 is read too."""
 
 _TOPS = frozenset({FETCHED, BUILT, LEDGER, APT, INDEX})
+
+
+class Served(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An image of a registry, for the depot's architecture. ``reference``: as components name it.
+
+    ``digest``: of what it names, an index as a rule; ``manifest``: of the one image in here. ``by_tag``: nobody
+    had pinned it, so that the depot's maker vouches for what the registry served.
+    """
+
+    reference: str
+    digest: str
+    manifest: str
+    by_tag: bool = False
 
 
 class Contents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,6 +51,7 @@ class Contents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by: str
     family: str = ""
     release: str = ""
+    images: tuple[Served, ...] = ()
     format: int = FORMAT
 
 
@@ -65,9 +80,9 @@ def parse_contents(text: bytes, *, place: str) -> Contents:
     try:
         contents = msgspec.json.decode(text, type=Contents)
     except msgspec.DecodeError as error:
-        raise Failure("OLR-BND-002", place=place, reason=f"its {FILE}: {error}") from error
-    if contents.format != FORMAT:
-        raise Failure("OLR-BND-002", place=place, reason=f"it has format {contents.format}, known is {FORMAT}")
+        raise Refused("OLR-BND-002", place=place, reason=f"its {FILE}: {error}") from error
+    if not 0 < contents.format <= FORMAT:
+        raise Refused("OLR-BND-002", place=place, reason=f"it has format {contents.format}, known is {FORMAT}")
     return contents
 
 

@@ -31,6 +31,7 @@ from installers.core.artifacts.depot.contents import (
     parse_contents,
     require_match,
 )
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.artifacts.depot.trust import Trust, fingerprint, kept_targets, parse_fingerprint, seen_in
 from installers.core.artifacts.disk import remove, write_whole
 from installers.core.artifacts.report import Report
@@ -226,12 +227,12 @@ def _head(place: str, cache: Cache) -> Iterator[Path]:
             if _remembered(own).get("place") == place:
                 yield own
                 return
-        raise Failure("OLR-BND-001", place=place) from error
+        raise Refused("OLR-BND-001", place=place) from error
     if stat_.S_ISDIR(mode):
         yield path
         return
     if not stat_.S_ISREG(mode):
-        raise Failure("OLR-BND-002", place=place, reason="it is neither a directory nor a file")
+        raise Refused("OLR-BND-002", place=place, reason="it is neither a directory nor a file")
     from installers.core.artifacts.depot.unpack import head
 
     with tempfile.TemporaryDirectory(prefix="olares-bundle-") as scratch:
@@ -313,13 +314,13 @@ def _document(head: Path, name: str, *, place: str) -> bytes:
     """One metadata file as it is there, unverified. ``OLR-BND-002`` where there is none, or one without end."""
     path = head / METADATA / name
     if path.is_symlink() or not path.is_file() or path.stat().st_size > LIMIT:
-        raise Failure("OLR-BND-002", place=place, reason=f"it has no {METADATA}/{name} that could be one")
+        raise Refused("OLR-BND-002", place=place, reason=f"it has no {METADATA}/{name} that could be one")
     return path.read_bytes()
 
 
 def _contents(checked: _Checked, read: Callable[[Target], bytes], *, place: str) -> Contents:
     if FILE not in checked.targets:
-        raise Failure("OLR-BND-010", place=place, missing=FILE, count=1)
+        raise Refused("OLR-BND-010", place=place, missing=FILE, count=1)
     return parse_contents(read(checked.targets[FILE]), place=place)
 
 
@@ -394,10 +395,10 @@ def check_files(depot: Depot, report: Report) -> None:
     for target in depot.targets.values():
         path = depot.folder / target.path
         if not path.is_file() or path.is_symlink():
-            raise Failure("OLR-BND-010", place=depot.place, missing=target.path, count=1)
+            raise Refused("OLR-BND-010", place=depot.place, missing=target.path, count=1)
         found = digest(path)
         if found != target.sha256 or path.stat().st_size != target.size:
-            raise Failure("OLR-BND-009", place=depot.place, file=target.path, found=found)
+            raise Refused("OLR-BND-009", place=depot.place, file=target.path, found=found)
         done += target.size
         report(done, total, "bytes", f"checking {target.path}")
 
@@ -405,12 +406,12 @@ def check_files(depot: Depot, report: Report) -> None:
 def _checked(path: Path, target: Target, *, place: str) -> bytes:
     """A small file as the signatures have it."""
     if path.is_symlink() or not path.is_file():
-        raise Failure("OLR-BND-010", place=place, missing=target.path, count=1)
+        raise Refused("OLR-BND-010", place=place, missing=target.path, count=1)
     with path.open("rb") as file:
         content = file.read(target.size + 1)
     found = hashlib.sha256(content).hexdigest()
     if found != target.sha256 or len(content) != target.size:
-        raise Failure("OLR-BND-009", place=place, file=target.path, found=found)
+        raise Refused("OLR-BND-009", place=place, file=target.path, found=found)
     return content
 
 

@@ -16,9 +16,9 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Tar
 from installers.core.artifacts.cache import digest
 from installers.core.artifacts.depot.contents import FILE, METADATA, Target, is_safe
 from installers.core.artifacts.depot.keys import Publisher
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.artifacts.disk import sync, write_whole
 from installers.core.artifacts.report import Report
-from installers.core.errors import Failure
 
 VALID = timedelta(days=400)
 """How long a depot can be taken up for the first time: a stick made once a year, and a month to be late."""
@@ -83,14 +83,14 @@ def targets_of(folder: Path, publisher: Publisher) -> dict[str, TargetFile]:
     try:
         metadata = Metadata[Targets].from_bytes((place / f"{latest(place)}.targets.json").read_bytes())
     except (OSError, RepositoryError) as error:
-        raise Failure("OLR-BND-002", place=folder, reason=error) from error
+        raise Refused("OLR-BND-002", place=folder, reason=error) from error
     for root in publisher.roots:
         with suppress(UnsignedMetadataError):
             delegator = Metadata[Root].from_bytes(root).signed
             delegator.verify_delegate(Targets.type, metadata.signed_bytes, metadata.signatures)
             return dict(metadata.signed.targets)
     reason = "its list of files is not signed by these keys"
-    raise Failure("OLR-BND-005", place=folder, reason=reason, fingerprint=publisher.fingerprint)
+    raise Refused("OLR-BND-005", place=folder, reason=reason, fingerprint=publisher.fingerprint)
 
 
 def _signed(metadata: Metadata[Any], publisher: Publisher) -> bytes:
@@ -104,13 +104,13 @@ def _meta(version: int, content: bytes) -> MetaFile:
 
 def _files(folder: Path) -> Iterator[str]:
     if not (folder / FILE).is_file():
-        raise Failure("OLR-BND-002", place=folder, reason=f"it has no {FILE}")
+        raise Refused("OLR-BND-002", place=folder, reason=f"it has no {FILE}")
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         if name.split("/")[0] == METADATA or (path.is_dir() and not path.is_symlink()):
             continue
         if path.is_symlink() or not path.is_file() or not is_safe(name):
-            raise Failure("OLR-BND-008", place=folder, member=name, reason="it has no place in a depot")
+            raise Refused("OLR-BND-008", place=folder, member=name, reason="it has no place in a depot")
         yield name
 
 
@@ -124,7 +124,7 @@ def compare(folder: Path, targets: Mapping[str, TargetFile], report: Report) -> 
     for path, target in listed(targets).items():
         file = folder / path
         if not file.is_file() or file.is_symlink():
-            raise Failure("OLR-BND-010", place=folder, missing=path, count=1)
+            raise Refused("OLR-BND-010", place=folder, missing=path, count=1)
         if (found := digest(file)) != target.sha256:
-            raise Failure("OLR-BND-009", place=folder, file=path, found=found)
+            raise Refused("OLR-BND-009", place=folder, file=path, found=found)
         report(0, 0, "bytes", f"comparing {path}")

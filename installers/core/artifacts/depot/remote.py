@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from urllib.parse import quote
 
 from installers.core.artifacts.depot.contents import LIMIT, METADATA, Target
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.artifacts.fetch import BROKEN, HttpLine
 from installers.core.artifacts.fetch.line import Line
+from installers.core.artifacts.fetch.logins import asking
 from installers.core.artifacts.fetch.mirrors import public
 from installers.core.artifacts.fetch.proxy import ProxyFault
+from installers.core.artifacts.fetch.together import asked_together
 from installers.core.artifacts.report import Report
 from installers.core.errors import Failure
 
 _CHUNK = 1 << 20
+_GRACE = 2.0
+"""Seconds that places which say nothing are waited for once another has answered."""
+
 _ABSENT = frozenset({403, 404, 410})
 """Answers of a server that has no such file; some that do not list their files say 403."""
 
@@ -51,7 +56,7 @@ class Remote:
         try:
             with closing(self.line.get(f"{self.place.rstrip('/')}/{quote(target.path)}", {})) as answer:
                 if answer.status != 200:
-                    raise Failure("OLR-BND-010", place=self.named, missing=target.path, count=1)
+                    raise Refused("OLR-BND-010", place=self.named, missing=target.path, count=1)
                 while size <= target.size and (chunk := answer.read(_CHUNK)):
                     digest.update(chunk)
                     size += len(chunk)
@@ -59,7 +64,7 @@ class Remote:
         except BROKEN as error:
             raise Failure("OLR-BND-018", place=self.named, reason=error) from error
         if size != target.size or digest.hexdigest() != target.sha256:
-            raise Failure("OLR-BND-009", place=self.named, file=target.path, found=digest.hexdigest())
+            raise Refused("OLR-BND-009", place=self.named, file=target.path, found=digest.hexdigest())
 
 
 @contextmanager
@@ -83,11 +88,18 @@ def carriers(places: tuple[str, ...], report: Report, *, seconds: float = 10.0) 
     """Which of these addresses carry a depot, all the same one; () where those that answer carry none.
 
     Each is asked once, all at the same time; one that is not reached while another is, is told and left out.
-    ``seconds``: of silence before it counts as that. Nothing is verified yet. Raises OLR-BND-018 where none is
-    reached (OLR-PROXY where that is the proxy's doing), 021 where they differ, 002 where something else is there.
+    ``seconds``: of silence before it counts as that, or ``_GRACE`` of them once another has answered. Nothing is
+    verified yet. Raises OLR-BND-018 where none is reached (OLR-PROXY where that is the proxy's doing), 021 where
+    they differ, 002 where something else is there.
     """
-    with ThreadPoolExecutor(len(places), thread_name_prefix="carriers") as pool:
-        found = dict(zip(places, pool.map(lambda place: _stamp(place, seconds), places), strict=True))
+    answered = asked_together(
+        places,
+        lambda place: _stamp(place, seconds),
+        good=lambda answer: not isinstance(answer, Failure),
+        grace=_GRACE,
+    )
+    late = f"it said nothing for {_GRACE:.0f} s while another place answered"
+    found = {one: answered.get(one, Failure("OLR-BND-018", place=public(one), reason=late)) for one in places}
     silent = {place: answer for place, answer in found.items() if isinstance(answer, Failure)}
     wrong = next((failure for failure in silent.values() if failure.id == "OLR-BND-002"), None)
     if wrong or len(silent) == len(found):
@@ -109,7 +121,8 @@ def _stamp(place: str, seconds: float) -> bytes | Failure | None:
             if answer.status in _ABSENT:
                 return None
             if answer.status != 200:
-                return Failure("OLR-BND-018", place=public(place), reason=f"{public(url)} answered {answer.status}")
+                reason = f"{public(url)} answered {answer.status}{asking(answer.status)}"
+                return Failure("OLR-BND-018", place=public(place), reason=reason)
             text = bytearray()
             while len(text) < LIMIT and (chunk := answer.read(_CHUNK)):
                 text += chunk
@@ -119,7 +132,7 @@ def _stamp(place: str, seconds: float) -> bytes | Failure | None:
         return Failure("OLR-BND-018", place=public(place), reason=str(error) or type(error).__name__)
     if not text.lstrip().startswith(b"{"):
         reason = f"what came in place of {METADATA}/timestamp.json is something else, perhaps a web page"
-        return Failure("OLR-BND-002", place=public(place), reason=reason)
+        return Refused("OLR-BND-002", place=public(place), reason=reason)
     return bytes(text)
 
 

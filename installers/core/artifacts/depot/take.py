@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from installers.core.artifacts.cache import Cache, Record, digest, verify_all
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.artifacts.disk import remove
 from installers.core.artifacts.report import Report
-from installers.core.errors import Failure
 from installers.core.facts.artifacts import Built, Held
 
 _CHUNK = 1 << 20
@@ -59,12 +59,12 @@ def _copy_all(name: str, supplies: tuple[Supply, ...], scratch: Path, cache: Cac
         target.parent.mkdir(parents=True, exist_ok=True)
         source = Path(one.source)
         if source.is_symlink() or not source.is_file():
-            raise Failure("OLR-BND-010", place=source.parent, missing=source.name, count=1)
+            raise Refused("OLR-BND-010", place=source.parent, missing=source.name, count=1)
         if not _linked(source, target, cache):
             _copy(source, target, one.size)
         found = digest(target)
         if found != one.sha256 or target.stat().st_size != one.size:
-            raise Failure("OLR-BND-009", place=source.parent, file=source.name, found=found)
+            raise Refused("OLR-BND-009", place=source.parent, file=source.name, found=found)
         done += one.size
         report(done, total, "bytes", name)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from installers.core.artifacts.depot.contents import Target, is_safe
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.artifacts.disk import write_whole
 from installers.core.errors import Failure
 
@@ -47,9 +48,9 @@ class Trust:
     def require(self, claimed: str, *, given: str, place: str) -> None:
         """``OLR-BND-003`` for a publisher nobody trusts, ``OLR-BND-004`` for another one than the user named."""
         if given and given != claimed:
-            raise Failure("OLR-BND-004", place=place, claimed=claimed, given=given)
+            raise Refused("OLR-BND-004", place=place, claimed=claimed, given=given)
         if not given and not self.has(claimed):
-            raise Failure("OLR-BND-003", place=place, claimed=claimed)
+            raise Refused("OLR-BND-003", place=place, claimed=claimed)
 
     def copy(self, fingerprint: str, to: Path) -> Path:
         """What was seen of a publisher, for a verification that may come to nothing."""
@@ -76,7 +77,7 @@ def kept_targets(kept: Path, *, place: str) -> dict[str, Target]:
     rows = json.loads((kept / "targets.json").read_bytes())["signed"]["targets"]
     for path, row in rows.items():
         if not is_safe(path):
-            raise Failure("OLR-BND-008", place=place, member=path, reason="it has no place in a depot")
+            raise Refused("OLR-BND-008", place=place, member=path, reason="it has no place in a depot")
         if "sha256" not in row["hashes"]:
-            raise Failure("OLR-BND-002", place=place, reason=f"it lists {path} without a sha256")
+            raise Refused("OLR-BND-002", place=place, reason=f"it lists {path} without a sha256")
     return {path: Target(path, row["hashes"]["sha256"], row["length"]) for path, row in rows.items()}

@@ -12,8 +12,8 @@ from typing import IO, cast
 
 from installers.core.artifacts.depot.contents import FILE, LIMIT, METADATA, Target
 from installers.core.artifacts.depot.pack import BROKEN, opened
+from installers.core.artifacts.depot.refused import Refused
 from installers.core.artifacts.report import Report
-from installers.core.errors import Failure
 
 _SLACK = 1 << 16
 """Bytes of headers and padding a tar may have around a member; tarfile reads ahead by 10 KiB."""
@@ -80,9 +80,9 @@ def _read(
             done += entry.size
             report(done, total, "bytes", entry.name)
             if digest.hexdigest() != target.sha256 or entry.size != target.size:
-                raise Failure("OLR-BND-009", place=path, file=entry.name, found=digest.hexdigest())
+                raise Refused("OLR-BND-009", place=path, file=entry.name, found=digest.hexdigest())
     if missing := sorted(set(targets) - found):
-        raise Failure("OLR-BND-010", place=path, missing=", ".join(missing[:3]), count=len(missing))
+        raise Refused("OLR-BND-010", place=path, missing=", ".join(missing[:3]), count=len(missing))
 
 
 class OnlyHead:
@@ -129,7 +129,7 @@ def _members(path: Path, rule: OnlyHead) -> Iterator[Iterator[tuple[tarfile.TarI
             with tarfile.open(fileobj=cast(IO[bytes], meter), mode="r|") as tar:
                 yield _judged(tar, meter, rule, path)
     except BROKEN as error:
-        raise Failure("OLR-BND-002", place=path, reason=str(error) or "it is cut short") from error
+        raise Refused("OLR-BND-002", place=path, reason=str(error) or "it is cut short") from error
 
 
 def _judged(
@@ -138,16 +138,16 @@ def _judged(
     seen: set[str] = set()
     for entry in tar:
         if entry.type not in _PLAIN:
-            raise Failure("OLR-BND-008", place=path, member=_shown(entry), reason="it is no plain file")
+            raise Refused("OLR-BND-008", place=path, member=_shown(entry), reason="it is no plain file")
         if not rule.reads_on(entry.name):
             return
         limit = rule.allowed(entry.name)
         if limit is None:
-            raise Failure("OLR-BND-008", place=path, member=_shown(entry), reason="the signatures do not list it")
+            raise Refused("OLR-BND-008", place=path, member=_shown(entry), reason="the signatures do not list it")
         if entry.name in seen:
-            raise Failure("OLR-BND-008", place=path, member=_shown(entry), reason="it is there twice")
+            raise Refused("OLR-BND-008", place=path, member=_shown(entry), reason="it is there twice")
         if entry.size > limit:
-            raise Failure("OLR-BND-009", place=path, file=_shown(entry), found=f"{entry.size} bytes, {limit} at most")
+            raise Refused("OLR-BND-009", place=path, file=_shown(entry), found=f"{entry.size} bytes, {limit} at most")
         seen.add(entry.name)
         meter.allow(entry.offset_data + entry.size + _SLACK)
         content = tar.extractfile(entry)
@@ -155,7 +155,7 @@ def _judged(
     while meter.read(_CHUNK):
         pass  # to the end of the compressed stream, which a copy cut short lacks
     if not seen:
-        raise Failure("OLR-BND-002", place=path, reason="it is an empty archive")
+        raise Refused("OLR-BND-002", place=path, reason="it is an empty archive")
 
 
 def _shown(entry: tarfile.TarInfo) -> str:

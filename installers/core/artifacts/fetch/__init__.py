@@ -23,11 +23,15 @@ __all__ = ["BROKEN", "Fetched", "HttpLine", "Limits", "Wanted", "fetch"]
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """How it went: bytes received, bytes that were there from before, and what was wrong with which mirror."""
+    """How it went: bytes received, bytes that were there from before, and what was wrong with which mirror.
+
+    ``unheard``: addresses that were asked and never answered; better asked last for what is fetched next.
+    """
 
     received: int
     resumed: int
     warnings: tuple[str, ...] = ()
+    unheard: tuple[str, ...] = ()
 
 
 def fetch(
@@ -49,8 +53,9 @@ def fetch(
     it is the proxy.
     """
     limits = limits or Limits()
-    lines = lines or partial(HttpLine, patience=limits.stall, connect=limits.connect)
     mirrors = [Mirror(number, url, limits) for number, url in enumerate(dict.fromkeys(urls))]
+    connect = limits.connect_beside if len(mirrors) > 1 else limits.connect
+    lines = lines or partial(HttpLine, patience=limits.stall, connect=connect)
     with closing(Part(to, wanted, boot=this_boot() if boot is None else boot)) as part:
         return _Job(part, mirrors, limits, lines, report).run()
 
@@ -80,7 +85,8 @@ class _Job:
         for text in warnings:
             self.report(0, 0, "bytes", text)
         self.report(size, size, "bytes", part.wanted.name)
-        return Fetched(self.received, part.resumed, warnings)
+        unheard = tuple(mirror.url for mirror in self.mirrors if mirror.unheard)
+        return Fetched(self.received, part.resumed, warnings, unheard)
 
     def _traced(self) -> bool:
         """Whether one of the mirrors has the right file after all; the others are dropped on the way."""

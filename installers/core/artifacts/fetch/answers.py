@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from installers.core.artifacts.fetch.line import Answer
+from installers.core.artifacts.fetch.logins import asking
 from installers.core.artifacts.fetch.mirrors import Fault, retry_after
 from installers.core.artifacts.fetch.work import Stretch
 from installers.core.errors import Failure
@@ -76,7 +77,7 @@ def _judge_status(answer: Answer, stretch: Stretch, now: float) -> None:
     wait = retry_after(answer.header("Retry-After"), now=now)
     if status in _BUSY:
         raise Refusal(f"answered {status}", after=wait, busy=True)
-    raise Refusal(f"answered {status}", None if status in _PASSING else Fault.FAILED, wait)
+    raise Refusal(f"answered {status}{asking(status)}", None if status in _PASSING else Fault.FAILED, wait)
 
 
 def _part(answer: Answer, stretch: Stretch, size: int) -> int:

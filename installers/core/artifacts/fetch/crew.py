@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from installers.core.artifacts.fetch.answers import Refusal, first_byte, question
-from installers.core.artifacts.fetch.line import BROKEN, Line
+from installers.core.artifacts.fetch.line import BROKEN, Answer, Line
 from installers.core.artifacts.fetch.mirrors import Fault, Mirror
 from installers.core.artifacts.fetch.part import Part
 from installers.core.artifacts.fetch.pieces import Pieces
@@ -51,6 +51,7 @@ class Crew:
     pieces: Pieces = field(init=False)
     _changed: threading.Condition = field(init=False, default_factory=threading.Condition)
     _at: dict[Stretch, Line] = field(init=False, default_factory=dict)
+    _first: set[threading.Thread] = field(init=False, default_factory=set)
     _unsaved: int = field(init=False, default=0)
     _unflushed: int = field(init=False, default=0)
     _ended: bool = field(init=False, default=False)
@@ -67,7 +68,8 @@ class Crew:
     def run(self) -> None:
         """Until all is there and hashed, or nobody is left to ask. Raises what a thread raised."""
         size = self.part.wanted.size
-        count = max(1, min(self.limits.connections, -(-size // self.limits.shortest)))
+        # One for each mirror even of a small file: the first one asked may hang.
+        count = max(1, min(self.limits.connections, max(-(-size // self.limits.shortest), len(self.mirrors))))
         jobs = [self._flush, *[self._hash] * self.hashes, *[self._connect] * count]
         crew = [threading.Thread(target=self._guarded, args=(job,), name="fetch", daemon=True) for job in jobs]
         for thread in crew:
@@ -115,7 +117,10 @@ class Crew:
             self._changed.notify_all()
         deadline = time.monotonic() + _PATIENCE
         for thread in crew:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            # What waits for a mirror's first answer may hang in a connect. It has nothing to write, and finds later
+            # that all is over.
+            while thread.is_alive() and thread not in self._first and time.monotonic() < deadline:
+                thread.join(min(0.02, max(0.0, deadline - time.monotonic())))
         with self._changed:
             self._settle()
             self.part.save(self.part.row(self.part.spans.ranges()))
@@ -153,7 +158,7 @@ class Crew:
         asked = question(stretch, size)
         stretch.place = stretch.mirror.location or stretch.mirror.url
         try:
-            answer = line.get(stretch.place, asked)
+            answer = self._ask(line, stretch, asked)
             try:
                 with self._changed:
                     offset = first_byte(answer, stretch, size=size, asked=asked, now=time.time())
@@ -173,6 +178,16 @@ class Crew:
             refusal = Refusal(_said(error))
         with self._changed:
             self._done(stretch, refusal)
+
+    def _ask(self, line: Line, stretch: Stretch, asked: dict[str, str]) -> Answer:
+        try:
+            if not stretch.mirror.answered:
+                self._first.add(threading.current_thread())
+            answer = line.get(stretch.place, asked)
+            stretch.mirror.answered = True
+            return answer
+        finally:
+            self._first.discard(threading.current_thread())
 
     def _take(self, stretch: Stretch, chunk: bytes, offset: int) -> None:
         """Bytes came: claimed, written, counted. What another has taken over meanwhile is dropped."""

@@ -13,12 +13,14 @@ from functools import cache, partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Protocol
 
+from installers.core.artifacts.fetch.logins import asking, login
 from installers.core.artifacts.fetch.mirrors import public
 from installers.core.artifacts.fetch.proxy import ProxyFault, Url, credentials, locked, proxy_for, unreachable
 
 BROKEN = (OSError, HTTPException)
 """What a connection ends with when it does not end well; ``TimeoutError`` and all of TLS are among them."""
 
+ANYHOW, SEALED = ("http://", "https://"), ("https://",)
 _REDIRECTS = 10
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _DOCUMENT = 16 << 20
@@ -86,11 +88,17 @@ class HttpLine:
     """The real line: the system's certificates, proxies from the environment (as curl and pip take them).
 
     ``patience``: seconds without a byte before a read gives up; ``connect``: seconds for a connection.
+    ``ca``: a file with a certificate authority that is believed besides, "" for none. ``follows``: what an address
+    begins with that a redirect may lead to.
     """
 
-    def __init__(self, *, patience: float = 20.0, connect: float = 15.0) -> None:
+    def __init__(
+        self, *, patience: float = 20.0, connect: float = 15.0, ca: str = "", follows: tuple[str, ...] = ANYHOW
+    ) -> None:
         self._patience = patience
         self._connect = connect
+        self._ca = ca
+        self._follows = follows
         self._to: tuple[str, str, str] = ("", "", "")
         self._connection: HTTPConnection | None = None
 
@@ -114,9 +122,12 @@ class HttpLine:
             # What comes with a redirect is a line or two: read, so that the connection can be used again.
             response.read(1 << 16)
             _Reply(url, response, self).close()
-            url = urllib.parse.urljoin(url, urllib.parse.quote(place, safe="%/:=&?~#+!$,;'@()*[]"))
-            if not url.startswith(("http://", "https://")):
+            former, url = url, urllib.parse.urljoin(url, urllib.parse.quote(place, safe="%/:=&?~#+!$,;'@()*[]"))
+            if not url.startswith(self._follows):
                 raise Circle(f"redirected to {public(url)}")
+            if urllib.parse.urlsplit(url)[:2] != urllib.parse.urlsplit(former)[:2]:
+                # What lets us in at one place is nobody else's to know.
+                headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
         raise Circle("its redirects do not end")
 
     def json(self, url: str) -> object:
@@ -128,7 +139,7 @@ class HttpLine:
         answer = self.get(url, {"Accept": accept})
         try:
             if answer.status != 200:
-                raise ValueError(f"it answered {answer.status}")
+                raise ValueError(f"it answered {answer.status}{asking(answer.status)}")
             text = bytearray()
             while chunk := answer.read(limit + 1 - len(text)):
                 text += chunk
@@ -149,8 +160,8 @@ class HttpLine:
     def _asked(self, url: str, headers: Mapping[str, str], proxy: Url | None) -> HTTPResponse:
         parts = urllib.parse.urlsplit(url)
         target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
-        # identity: a compressed answer has other offsets than the file.
-        sent = {"Accept-Encoding": "identity", "User-Agent": "olares-cli", **headers, **credentials(parts)}
+        # identity: a compressed answer has other offsets than the file. A token who asks brings counts before a login.
+        sent = {"Accept-Encoding": "identity", "User-Agent": "olares-cli", **login(parts), **headers}
         if proxy and parts.scheme == "http":
             target = urllib.parse.urlunsplit(("http", parts.netloc.rpartition("@")[2], target, "", ""))
             sent |= credentials(proxy, "Proxy-Authorization")
@@ -178,7 +189,7 @@ class HttpLine:
         tls = parts.scheme == "https"
         over = proxy or parts
         host, port = over.hostname or "", over.port or (443 if over.scheme == "https" else 80)
-        kind = partial(HTTPSConnection, context=_tls()) if tls and not proxy else HTTPConnection
+        kind = partial(HTTPSConnection, context=_tls(self._ca)) if tls and not proxy else HTTPConnection
         connection = kind(host, port, timeout=self._connect)
         # Else a closed one would open itself again at the next request, without the TLS of a tunnel.
         connection.auto_open = 0
@@ -192,7 +203,7 @@ class HttpLine:
         try:
             _connect(connection, parts, proxy)
             if tls and proxy:
-                connection.sock = _tls().wrap_socket(connection.sock, server_hostname=parts.hostname)
+                connection.sock = _tls(self._ca).wrap_socket(connection.sock, server_hostname=parts.hostname)
             connection.sock.settimeout(self._patience)
         except (*BROKEN, ProxyFault):
             self.close()
@@ -228,8 +239,11 @@ def _connect(connection: HTTPConnection, parts: Url, proxy: Url | None) -> None:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
+def _tls(ca: str = "") -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca:
+        context.load_verify_locations(ca)
+    return context
 
 
 def length(line: Line, url: str) -> int:
@@ -240,6 +254,6 @@ def length(line: Line, url: str) -> int:
             return int(answer.header("Content-Range").rpartition("/")[2])
         if answer.status == 200:
             return int(answer.header("Content-Length"))
-        raise ValueError(f"it answered {answer.status}")
+        raise ValueError(f"it answered {answer.status}{asking(answer.status)}")
     finally:
         answer.close()

@@ -44,6 +44,7 @@ class Mirror:
     limits: Limits = field(default_factory=Limits)
     speed: float = 0.0
     active: int = 0
+    answered: bool = False
     allowed: int = 0
     failures: int = 0
     not_before: float = 0.0
@@ -67,7 +68,14 @@ class Mirror:
 
     def usable(self, now: float) -> bool:
         """Whether it may be asked for one stretch more just now."""
-        return self.dropped is None and self.not_before <= now and self.active < (self.allowed if self.ranged else 1)
+        # One that was tried in vain and never answered may be dead: a single connection finds out.
+        alone = not self.ranged or (self.failures > 0 and not self.answered)
+        return self.dropped is None and self.not_before <= now and self.active < (1 if alone else self.allowed)
+
+    @property
+    def unheard(self) -> bool:
+        """Whether it was asked and has never answered."""
+        return not self.answered and (self.active > 0 or self.failures > 0)
 
     def gave(self, size: int, seconds: float) -> None:
         """A stretch came from it."""

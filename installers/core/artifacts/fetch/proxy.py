@@ -122,5 +122,8 @@ def credentials(parts: Url, header: str = "Authorization") -> dict[str, str]:
     """The name and password an address carries, as a header."""
     if parts.username is None:
         return {}
-    text = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
-    return {header: f"Basic {base64.b64encode(text.encode()).decode()}"}
+    return {header: basic(urllib.parse.unquote(parts.username), urllib.parse.unquote(parts.password or ""))}
+
+
+def basic(name: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"

@@ -36,6 +36,8 @@ class Limits:
     longest: int = 8 << 20
     """Bytes of the longest one: with ``connections`` it bounds how far hashing lags behind."""
     connect: float = 15.0
+    connect_beside: float = 4.0
+    """Seconds for a connection where there are other places to ask; a lost first packet is sent again after 1 and 3."""
     stall: float = 20.0
     """Seconds without one byte before a connection is given up."""
     slow_after: float = 5.0

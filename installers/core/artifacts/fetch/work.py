@@ -74,7 +74,8 @@ class Work:
 
     @property
     def over(self) -> bool:
-        return not self.free and not self.stretches
+        """Whether all is there. A connection whose stretch another has taken over is not waited for: it may hang."""
+        return not self.free and all(stretch.taken and stretch.at >= stretch.claimed for stretch in self.stretches)
 
     @property
     def stuck(self) -> bool:

@@ -11,11 +11,12 @@ from installers.core.actions.allowances import Allow, Disallow
 from installers.core.actions.services import PutServiceFile
 from installers.core.actions.words import AddWords
 from installers.core.component.codec import ActionCodec
-from installers.core.facts.allowances import ALWAYS, NOW, Allowed, FirewallAllows
+from installers.core.facts.allowances import Allowed, FirewallAllows
+from installers.core.facts.firewalld import ALWAYS, NOW
 from installers.core.facts.lines import line_with, line_without
 from installers.core.model import Action, Done, Irreversible, Left
 from tests.fake import Crash, FakeHost, FakeMachine, debian, differences
-from tests.fake.walls import RUNNING, with_firewalld, with_ufw
+from tests.fake.walls import RUNNING, ZONES, always, with_firewalld, with_ufw
 
 CODEC = ActionCodec()
 OWN = ("/var/lib/olares*",)
@@ -36,6 +37,16 @@ def _half_open(machine: FakeMachine) -> None:
     FakeHost(machine).run(["firewall-cmd", "--permanent", "--zone=trusted", "--add-source=10.42.0.0/16"], timeout=1)
 
 
+HAND = "<zone>\n    <!-- Mine. -->\n    <port is='22/tcp'/><port is='21/tcp'/>\n</zone>"
+
+
+def _by_hand(machine: FakeMachine) -> None:
+    """A zone its owner wrote for himself alone, and a former one beside it."""
+    with_firewalld(machine)
+    machine.tree.file(f"{ZONES}/public.xml", HAND, mode=0o640)
+    machine.tree.file(f"{ZONES}/public.xml.old", "<zone/>", mode=0o640)
+
+
 def _line(text: str) -> Callable[[FakeMachine], object]:
     return lambda machine: machine.tree.file(CMDLINE, text, mode=0o755)
 
@@ -53,6 +64,8 @@ SCENARIOS = [
     Scenario("firewalld, pods", Allow("firewalld", PODS), with_firewalld),
     Scenario("firewalld, a port", Allow("firewalld", "port 6443/tcp"), with_firewalld),
     Scenario("firewalld, one of two sets has it", Allow("firewalld", PODS), _half_open),
+    Scenario("firewalld, masquerade", Allow("firewalld", "masquerade 10.42.0.0/16"), with_firewalld),
+    Scenario("firewalld, a zone by hand", Allow("firewalld", "port 6443/tcp"), _by_hand),
     Scenario("ufw, pods", Allow("ufw", PODS), with_ufw),
     Scenario("ufw, forwarded", Allow("ufw", "forward 10.42.0.0/16"), with_ufw),
     Scenario("ufw, a port", Allow("ufw", "port 6443/tcp"), with_ufw),
@@ -117,17 +130,17 @@ def test_both_sets_of_firewalld_are_written() -> None:
     Allow("firewalld", PODS).execute(host)
     Allow("firewalld", "port 6443/tcp").execute(host)
     both = (PODS, "port 6443/tcp")
-    assert FirewallAllows("firewalld").load(host) == Allowed(both, both)
+    assert FirewallAllows("firewalld").load(host) == Allowed(both, both, zone="public")
 
 
 def test_a_rule_that_was_there_is_left_at_undo() -> None:
     _, host, _ = fresh(BY_NAME["firewalld, one of two sets has it"])
     inverse = Allow("firewalld", PODS).inverse(host)
-    assert inverse == Disallow("firewalld", PODS, (NOW,))
+    assert inverse == Disallow("firewalld", PODS, (NOW,), "trusted")
     Allow("firewalld", PODS).execute(host)
     assert not isinstance(inverse, Irreversible)
     inverse.execute(host)
-    assert FirewallAllows("firewalld").load(host) == Allowed((), (PODS,))
+    assert FirewallAllows("firewalld").load(host) == Allowed((), (PODS,), zone="public")
 
 
 def test_what_a_firewall_begins_with_is_taken_back_while_it_is_off() -> None:
@@ -141,12 +154,42 @@ def test_what_a_firewall_begins_with_is_taken_back_while_it_is_off() -> None:
     assert differences(before, machine.snapshot(*OWN)) == []
 
 
+def test_what_its_owner_wrote_into_a_zone_since_stays() -> None:
+    machine, host, _ = fresh(BY_NAME["firewalld, a zone by hand"])
+    inverse = way_back(Allow("firewalld", "port 6443/tcp"), host)
+    Allow("firewalld", "port 6443/tcp").execute(host)
+    host.run(["firewall-cmd", "--permanent", "--zone=public", "--add-port=80/tcp"], timeout=1)
+    assert inverse.execute(host) == Done()
+    found = machine.tree.text(f"{ZONES}/public.xml")
+    assert [port in found for port in ("22/tcp", "80/tcp", "6443/tcp")] == [True, True, False]
+
+
+def test_a_port_is_closed_in_the_zone_it_was_opened_in() -> None:
+    machine, host, before = fresh(BY_NAME["firewalld, a port"])
+    inverse = way_back(Allow("firewalld", "port 6443/tcp"), host)
+    Allow("firewalld", "port 6443/tcp").execute(host)
+    machine.tree.file("/etc/firewalld/firewalld.conf", "DefaultZone=trusted\n")
+    assert FirewallAllows("firewalld").load(host) == Allowed((), (), zone="trusted")
+    inverse.execute(host)
+    machine.tree.unlink("/etc/firewalld/firewalld.conf")
+    assert differences(before, machine.snapshot(*OWN)) == []
+
+
+def test_a_rule_of_ours_stands_before_its_owners_wider_ones_and_a_port_after_them() -> None:
+    machine, host, _ = fresh(BY_NAME["ufw, pods"])
+    machine.tree.file("/etc/ufw/rules", "deny from 10.0.0.0/8\n")
+    for what in (PODS, "port 6443/tcp"):
+        Allow("ufw", what).execute(host)
+    lines = ["allow from 10.42.0.0/16", "deny from 10.0.0.0/8", "allow 6443/tcp"]
+    assert machine.tree.text("/etc/ufw/rules").splitlines() == lines
+
+
 def test_a_range_opened_since_stays_whole() -> None:
     """firewalld makes one of a port and a range around it, and would make two ranges of it again."""
     machine, host, _ = fresh(BY_NAME["firewalld, a port"])
     inverse = way_back(Allow("firewalld", "port 6443/tcp"), host)
-    for path in ("/run/firewalld/rules", "/etc/firewalld/rules"):
-        machine.tree.file(path, " port=1025-65535/tcp\n")
+    machine.tree.file("/run/firewalld/rules", "public port=1025-65535/tcp\n")
+    always(machine, "public", ["port=1025-65535/tcp"])
     called = len(machine.crash.log)
     assert inverse.execute(host) == Done()
     assert len(machine.crash.log) == called

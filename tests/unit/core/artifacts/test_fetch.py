@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import ipaddress
 import json
 import os
 import random
@@ -17,20 +16,16 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from installers.core.artifacts.fetch import Fetched, HttpLine, Limits, Wanted, fetch, registry
 from installers.core.artifacts.fetch.line import _tls
 from installers.core.errors import Failure
 from tests.fake.mirrors import Faults, MirrorServer
+from tests.fake.tls import server_side
 
 pytestmark = pytest.mark.processes
 
@@ -222,18 +217,7 @@ def test_a_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.
 @pytest.fixture
 def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLContext]:
     """A server's side of TLS for 127.0.0.1, with a certificate of its own which the system trusts meanwhile."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mirror")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1))
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    certificate = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
-    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (tmp_path / "tls.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, *plain))
-    (tmp_path / "tls.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+    context = server_side(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "tls.crt"))
     _tls.cache_clear()
     yield context

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+import installers.core.artifacts.__main__ as worker
 from installers.core.artifacts.actions import FetchArtifact, InstallBinary
 from installers.core.artifacts.cache import Cache
 from installers.core.artifacts.index import File, Pinned, Registry, index
@@ -51,6 +52,20 @@ def pin(content: bytes = ARCHIVE, *, url: str = "", sha256: str | None = None) -
 
 def quiet(done: int, total: int, unit: str, text: str = "") -> None:
     """Nobody listens."""
+
+
+@pytest.mark.parametrize("arch", ["amd64", "arm64"])
+def test_a_worker_fetches_the_file_of_the_architecture_it_is_told(
+    arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[Pinned] = []
+    monkeypatch.setattr(worker, "fetched_release", lambda pin, **how: fetched.append(pin))
+    wanted = released("runc", arch=arch)
+    words = ("fetch", "runc", wanted.file.sha256, f"--cache={tmp_path}", f"--state={tmp_path}", f"--arch={arch}")
+    monkeypatch.setattr("sys.argv", ["olares-artifacts", *words])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    assert worker.main() == 0
+    assert fetched == [wanted]
 
 
 def test_names_of_releases_and_of_packages_do_not_meet() -> None:

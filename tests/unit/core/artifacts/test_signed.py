@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import json
 import os
@@ -18,13 +19,14 @@ from installers.choice import choose
 from installers.core.artifacts import inuse, signed
 from installers.core.artifacts.depot import client
 from installers.core.artifacts.depot.keys import publisher, rotated
-from installers.core.artifacts.depot.open import open_depot
+from installers.core.artifacts.depot.open import examine, open_depot
 from installers.core.artifacts.index import index, pinned
 from installers.core.artifacts.inuse import FILES, TAKEN, USED, Taken
 from installers.core.artifacts.releases import released
 from installers.core.artifacts.signed import drop, publish, take, use
 from installers.core.artifacts.upstream import upstream
 from installers.core.component.values import Platform
+from installers.core.engine import lease as leasing
 from installers.core.errors import Failure
 from installers.core.resources.artifacts import Fetched
 from installers.install import component_steps
@@ -41,6 +43,7 @@ class Desk:
     def __init__(self, root: Path) -> None:
         self.keys, self.folder = root / "keys", root / "published"
         self.paths = Paths(state=str(root / "state"), cache=str(root / "cache"))
+        self.lock = str(root / "lock")
         self.trust = publish(self.folder, self.keys)
 
     @property
@@ -48,7 +51,8 @@ class Desk:
         return inuse.folder(self.paths.state)
 
     def take(self, *, trust: str | None = None, arch: str = "amd64") -> Taken:
-        return take(str(self.folder), self.paths, trust=self.trust if trust is None else trust, arch=arch)
+        given = self.trust if trust is None else trust
+        return take(str(self.folder), self.paths, trust=given, arch=arch, lock=self.lock)
 
     def write(self, version: str) -> None:
         """Another version of K3s, signed."""
@@ -80,7 +84,7 @@ def test_what_was_taken_is_what_releases_are_known_by(desk: Desk) -> None:
     steps = component_steps(choose(site, FakeProbe(debian12())), Platform("bookworm", "amd64"))
     fetched = [step.resource.pin.version for step in steps if isinstance(step.resource, Fetched)]
     assert "1.99.0+k3s1" in fetched
-    assert drop(desk.paths)
+    assert drop(desk.paths, lock=desk.lock)
     assert inuse.in_use(desk.paths.state) == ""
     assert upstream().releases["k3s"].version != "1.99.0+k3s1"
 
@@ -175,6 +179,15 @@ def test_a_wrong_one_is_refused_and_nothing_is_changed(
         desk.take()
     assert (found.value.id, desk.state()) == (id, before)
     assert found.value.what
+    assert_called_an_index(found.value)
+
+
+def assert_called_an_index(failure: Failure) -> None:
+    """Nobody who takes an index is told of a bundle of theirs; the commands for bundles are named as such."""
+    said = failure.what + " " + failure.next
+    said = said.replace("olares-cli bundle", "").replace("checks a whole bundle", "")
+    assert "bundle" not in said
+    assert "index" in said
 
 
 def test_a_stranger_is_refused(desk: Desk, tmp_path: Path) -> None:
@@ -182,6 +195,10 @@ def test_a_stranger_is_refused(desk: Desk, tmp_path: Path) -> None:
         with pytest.raises(Failure) as found:
             desk.take(trust=trust)
         assert (found.value.id, desk.state()) == (id, {})
+        assert_called_an_index(found.value)
+        with pytest.raises(Failure) as found:
+            open_depot(str(desk.folder), desk.paths, HOST, trust=trust)
+        assert (found.value.id, "bundle" in found.value.next) == (id, True)
 
 
 def test_an_older_one_is_refused_for_ever(desk: Desk, tmp_path: Path) -> None:
@@ -191,9 +208,10 @@ def test_an_older_one_is_refused_for_ever(desk: Desk, tmp_path: Path) -> None:
     desk.take()
     for _ in range(2):
         with pytest.raises(Failure) as found:
-            take(str(old), desk.paths, trust=desk.trust, arch="amd64")
+            take(str(old), desk.paths, trust=desk.trust, arch="amd64", lock=desk.lock)
         assert found.value.id == "OLR-BND-006"
-        drop(desk.paths)
+        assert_called_an_index(found.value)
+        drop(desk.paths, lock=desk.lock)
 
 
 def test_new_keys_are_followed(desk: Desk) -> None:
@@ -211,7 +229,7 @@ def test_an_older_one_than_the_program_s_own_never_wins(desk: Desk, monkeypatch:
     with pytest.raises(Failure, match="OLR-IDX-003"):
         desk.take()
     with pytest.raises(Failure, match="OLR-IDX-003"):
-        use(desk.paths)
+        use(desk.paths, lock=desk.lock)
 
 
 def test_an_end_holds_for_taking_up_not_for_going_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,18 +251,18 @@ def test_from_a_web_server(desk: Desk) -> None:
         thread.start()
         address = f"http://127.0.0.1:{server.server_address[1]}"
         try:
-            row = take(address, desk.paths, trust=desk.trust, arch="amd64")
+            row = take(address, desk.paths, trust=desk.trust, arch="amd64", lock=desk.lock)
             assert (desk.used(), row.place) == (row, address)
             before = desk.state()
             other_bytes(desk)
             with pytest.raises(Failure) as found:
-                take(address, desk.paths, trust="", arch="amd64")
+                take(address, desk.paths, trust="", arch="amd64", lock=desk.lock)
             assert (found.value.id, desk.state()) == ("OLR-BND-009", before)
         finally:
             server.shutdown()
             thread.join()
     with pytest.raises(Failure) as found:
-        take(address, desk.paths, trust="", arch="amd64")
+        take(address, desk.paths, trust="", arch="amd64", lock=desk.lock)
     assert (found.value.id, desk.state()) == ("OLR-BND-018", before)
 
 
@@ -265,7 +283,7 @@ def test_an_installed_host_changes_only_when_told(desk: Desk) -> None:
     assert [(one.name, one.after.split()[0]) for one in signed.changes(desk.paths) if one.name == "k3s"] == [
         ("k3s", "1.97.0")
     ]
-    assert use(desk.paths) == desk.used() == second
+    assert use(desk.paths, lock=desk.lock) == desk.used() == second
     assert signed.changes(desk.paths) == ()
     assert sorted(path.name for path in desk.home.iterdir()) == sorted([second.id, TAKEN, "trust", USED])
 
@@ -308,3 +326,53 @@ def test_the_program_s_own_says_when_it_was_made() -> None:
     row = json.loads(path.read_text())
     assert row["sha256"] == inuse.stamp(), "run this test with WRITE_TABLES=1"
     assert 0 < row["at"] <= time.time()
+
+
+def test_nothing_is_switched_while_a_run_holds_the_machine(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leasing, "WAIT", 0.0)
+    desk.take()
+    desk.write("1.99.0+k3s1")
+    before = desk.state()
+    with leasing.lease(desk.lock, verb="install"):
+        for switch in (
+            desk.take,
+            functools.partial(use, desk.paths, lock=desk.lock),
+            lambda: drop(desk.paths, lock=desk.lock),
+        ):
+            with pytest.raises(Failure) as refused:
+                switch()
+            assert (refused.value.id, "install" in refused.value.what) == ("OLR-RUN-001", True)
+    assert desk.state() == before
+    assert desk.take().version > 0
+
+
+def test_the_machine_is_held_for_the_switch_and_not_while_a_place_is_asked(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[str] = []
+
+    def noted(of: Callable[..., object], name: str) -> Callable[..., object]:
+        def one(*given: object, **named: object) -> object:
+            held.append(f"{name} {'held' if _taken(desk.lock) else 'free'}")
+            return of(*given, **named)
+
+        return one
+
+    monkeypatch.setattr(signed, "examine", noted(examine, "examine"))
+    monkeypatch.setattr(inuse, "write", noted(inuse.write, "write"))
+    desk.take()
+    use(desk.paths, lock=desk.lock)
+    assert held == ["examine free", "write held", "write held", "write held"]
+    assert not _taken(desk.lock)
+
+
+def _taken(lock: str) -> bool:
+    """Whether somebody holds a lease, this process among them."""
+    if not Path(lock).exists():
+        return False
+    with Path(lock).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

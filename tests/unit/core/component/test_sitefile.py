@@ -86,11 +86,27 @@ def test_a_missing_file_is_fine_only_at_the_default_place(tmp_path: Path, monkey
 
 def test_keys_and_site_are_the_same_words() -> None:
     fields = asdict(Site())
-    # Three follow from `source`, and `index` is chosen by `index take`.
-    for name in ("paths", "edition", "places", "publisher", "index"):
+    # Four follow from `source`, `index` is chosen by `index take`, and `lock` is read elsewhere.
+    for name in ("paths", "edition", "places", "publisher", "images", "index", "lock"):
         del fields[name]
     assert set(KEYS) == set(fields)
     for name, inner in fields.items():
         keys = KEYS[name]
         assert not isinstance(inner, dict) or (isinstance(keys, dict) and set(keys) == set(inner))
     assert set(json_schema()["properties"]) == set(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("place", "fine"),
+    [
+        ("http://h/x", True),
+        ("https://h:8443/x/%40scope", True),
+        ("http://h/@scope", False),
+        ("http://h/x?token=1", False),
+        ("http://h/x#1", False),
+        ("ftp://h/x", False),
+    ],
+)
+def test_what_can_be_a_mirrors_address(place: str, fine: bool) -> None:
+    _, problems = parse_site(f"source: mirror:{place}\n".encode(), path="f", names={})
+    assert (not problems) is fine

@@ -25,8 +25,8 @@ UNIT = "olares-shared-mounts.service"
 def fedora(machine: FakeMachine) -> None:
     """NetworkManager and firewalld, which has one rule of its owner's and half a rule of ours."""
     with_firewalld(machine)
-    machine.tree.file("/run/firewalld/rules", " port=22/tcp\ntrusted source=10.233.64.0/18\n")
-    machine.tree.file("/etc/firewalld/rules", " port=22/tcp\n")
+    machine.tree.file("/run/firewalld/rules", "public port=22/tcp\ntrusted source=10.233.64.0/18\n")
+    machine.tree.file("/etc/firewalld/zones/public.xml", "<zone>\n<!-- Its owner's. -->\n<port is='22/tcp'/></zone>\n")
     start = f"/usr/sbin/NetworkManager {CONF_D}/90-olares.conf"
     machine.tree.file(
         "/usr/lib/systemd/system/NetworkManager.service", f"[Service]\nExecStart={start}\nExecReload=dbus\n"
@@ -51,7 +51,9 @@ HOSTS: dict[str, Callable[[FakeMachine], None]] = {"fedora": fedora, "ufw": with
 
 
 def steps() -> list[Step]:
-    wanted: list[Resource] = list(resources(Site(), Values(Platform("bookworm", "amd64"), opens=(6443,))))
+    wanted: list[Resource] = list(
+        resources(Site(edition="debian"), Values(Platform("bookworm", "amd64"), opens=(6443,)))
+    )
     return chain(*wanted, component="host")
 
 

@@ -7,12 +7,14 @@ import os
 import random
 import string
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from installers.core.errors import Failure
+from installers.core.facts.firewalld import parse_zones
 from installers.core.host.archive import SCHEMA, Archive, Asked, Entry, decode, encode
 from installers.core.host.local import LocalProbe
 from installers.core.host.recording import RecordingProbe
@@ -259,3 +261,16 @@ def test_what_is_no_recording_is_refused(text: str, id: str, says: str) -> None:
     assert caught.value.id == id
     assert caught.value.fields["file"] == "some.yaml"
     assert says.lower() in str(caught.value.fields.get("reason", "")).lower()
+
+
+def test_of_a_firewall_what_a_fact_reads_is_kept_and_no_comment() -> None:
+    rule = '\trule family="ipv4" source address="10.1.0.0/16" destination NOT address="10.1.0.0/16" masquerade'
+    theirs = '  services: mallory\n  rich rules: \n\trule priority="1" log prefix="mallory"\n'
+    text = (
+        f"home (active)\n  target: default\n  interfaces: eth0 \n  sources: \n  ports: 22/tcp\n{theirs}{rule}\n\ndrop\n"
+    )
+    kept = answer_kept(Asked(name="firewall-cmd", args=["--list-all-zones"], stdout=text)).stdout
+    assert kept == f"home (active)\n  interfaces: eth0\n  sources:\n  ports: 22/tcp\n{rule}\n\ndrop\n"
+    assert parse_zones(kept) == parse_zones(text) | {"home": replace(parse_zones(text)["home"], rich=(rule.strip(),))}
+    added = Asked(name="ufw", args=["show", "added"], stdout="ufw allow 22/tcp comment 'mallory'\nufw deny 1/tcp\n")
+    assert answer_kept(added).stdout == "ufw allow 22/tcp\nufw deny 1/tcp\n"

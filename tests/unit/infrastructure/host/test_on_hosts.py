@@ -48,7 +48,7 @@ class Here(ReplayProbe):
         if query.name == "systemctl" and "olares-" in query.args[-1]:
             return Output(0, "LoadState=not-found\nActiveState=inactive\n", "")
         if query.name == "firewall-cmd":
-            return Output(0, self.rules if "--list-sources" in query.args else "\n", "")
+            return Output(0, f"public (active)\n  interfaces: eth0\n\ntrusted\n  sources: {self.rules}\n", "")
         if query.name == "ufw":
             return Output(0, "Added user rules (see 'ufw status' for running firewall):\nufw allow OpenSSH\n", "")
         return super().query(query)
@@ -60,8 +60,8 @@ def archive(name: str) -> Archive:
     return decode(path.read_text(), path=str(path))
 
 
-def planned(name: str, *, rules: str = "", opens: tuple[int, ...] = (6443,)) -> Plan:
-    site = Site(node=Node("box", "192.168.1.20"))
+def planned(name: str, *, rules: str = "", opens: tuple[int, ...] = (6443,), edition: str = "") -> Plan:
+    site = Site(node=Node("box", "192.168.1.20"), edition=edition)
     chain: list[Step] = []
     before = frozenset[str]()
     for resource in resources(site, Values(Platform("", "amd64"), opens=opens)):
@@ -131,9 +131,15 @@ def test_the_restart_comes_last(name: str) -> None:
 
 
 def test_rules_that_were_there_are_left_alone() -> None:
-    assert done(planned("rhel-9", rules="10.233.64.0/18 10.1.0.0/16\n")) == {
+    assert done(planned("rhel-9", rules="10.233.64.0/18 10.1.0.0/16")) == {
         key: kinds for key, kinds in (MANAGER | FIREWALLD).items() if PODS not in key
     }
+
+
+def test_where_nobody_else_masquerades_pods_firewalld_does() -> None:
+    """It empties iptables at a reload, and the bridge plugin writes a pod's rule once."""
+    found = done(planned("rhel-9", edition="debian"))
+    assert found == MANAGER | FIREWALLD | {f"allow:firewalld masquerade {PODS.split()[1]}": ["allow"]}
 
 
 def test_no_port_is_opened_that_no_component_opens() -> None:
