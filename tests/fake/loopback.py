@@ -57,13 +57,13 @@ class QuietHandler(BaseHTTPRequestHandler):
     def handle(self) -> None:
         try:
             super().handle()
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             self.close_connection = True
 
-    def short(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        """A whole small answer."""
+    def short(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """A small answer, whole unless ``headers`` say another length."""
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

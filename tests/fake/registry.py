@@ -10,11 +10,10 @@ import ssl
 import tarfile
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.fake.loopback import LoopbackServer, QuietHandler
 from tests.fake.mirrors import HTML
 
 OCI = "application/vnd.oci.image"
@@ -121,7 +120,7 @@ class Faults:
 
 
 @dataclass
-class FakeRegistry:
+class FakeRegistry(LoopbackServer):
     """A context manager. ``tags``: digest by ``repository:tag``. ``asked``: path and Authorization of each request."""
 
     image: Image
@@ -133,49 +132,22 @@ class FakeRegistry:
     """Tokens."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __enter__(self) -> FakeRegistry:
-        outer = self
-
+    def handler(self) -> type[_Handler]:
         class Handler(_Handler):
-            registry = outer
+            registry = self
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        if self.tls:
-            self._server.socket = self.tls.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return Handler
 
     @property
     def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def paths(self, piece: str) -> list[str]:
         return [path for path, _ in self.asked if piece in path]
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(QuietHandler):
     registry: FakeRegistry
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
-
-    def handle(self) -> None:
-        try:
-            super().handle()
-        except (ConnectionError, ssl.SSLError):
-            self.close_connection = True
 
     def do_GET(self) -> None:
         registry, faults = self.registry, self.registry.faults
@@ -188,16 +160,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._token()
         elif path.startswith("/storage/"):
             # As object stores do: what signs the address and a token do not go together.
-            self._answer(400, b"two ways in") if shown else self._blob(path.rpartition("/")[2])
+            self.short(400, b"two ways in") if shown else self._blob(path.rpartition("/")[2])
         elif refused and number < faults.refuse:
-            self._answer(refused, b"no", {"Retry-After": faults.retry_after} if faults.retry_after else {})
+            self.short(refused, b"no", {"Retry-After": faults.retry_after} if faults.retry_after else {})
         elif faults.token and not self._let_in(shown):
             realm = f'Bearer realm="{registry.url}/token",service="the, registry",scope="repository:{_name(path)}:pull"'
-            self._answer(401, b"{}", {"WWW-Authenticate": faults.challenge or realm})
+            self.short(401, b"{}", {"WWW-Authenticate": faults.challenge or realm})
         elif faults.html and faults.html in path:
-            self._answer(200, HTML, {"Content-Type": "text/html; charset=utf-8"})
+            self.short(200, HTML, {"Content-Type": "text/html; charset=utf-8"})
         elif "/blobs/" in path and faults.elsewhere:
-            self._answer(307, b"", {"Location": f"{faults.elsewhere}/storage/{path.rpartition('/')[2]}"})
+            self.short(307, b"", {"Location": f"{faults.elsewhere}/storage/{path.rpartition('/')[2]}"})
         elif "/blobs/" in path:
             self._blob(path.rpartition("/")[2])
         else:
@@ -214,26 +186,26 @@ class _Handler(BaseHTTPRequestHandler):
         registry, faults = self.registry, self.registry.faults
         query = parse_qs(urlsplit(self.path).query)
         if faults.no_token:
-            self._answer(200, faults.no_token)
+            self.short(200, faults.no_token)
         elif query.get("service") != ["the, registry"] or not query.get("scope", [""])[0].endswith(":pull"):
-            self._answer(400, b"{}")
+            self.short(400, b"{}")
         else:
             with registry.lock:
                 registry.given += 1
                 token = f"{faults.token}-{registry.given}"
-            self._answer(200, json.dumps({"token": token, "expires_in": 60}).encode())
+            self.short(200, json.dumps({"token": token, "expires_in": 60}).encode())
 
     def _manifest(self, path: str) -> None:
         image, what = self.registry.image, path.rpartition("/")[2]
         what = self.registry.tags.get(f"{_name(path)}:{what}", what)
         if what not in image.documents:
-            self._answer(404, b'{"errors": []}')
+            self.short(404, b'{"errors": []}')
             return
         kind, content = image.documents[what]
         if self.registry.faults.moved:
-            self._answer(307, b"", {"Location": f"{self.registry.faults.moved}{path}"})
+            self.short(307, b"", {"Location": f"{self.registry.faults.moved}{path}"})
             return
-        self._answer(200, self._wrong(path, content), {"Content-Type": kind, "Docker-Content-Digest": digest(content)})
+        self.short(200, self._wrong(path, content), {"Content-Type": kind, "Docker-Content-Digest": digest(content)})
 
     def _wrong(self, path: str, content: bytes) -> bytes:
         wrong = self.registry.faults.wrong
@@ -242,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _blob(self, what: str) -> None:
         content, faults = self._wrong(self.path, self.registry.image.blobs.get(what, b"")), self.registry.faults
         if not content:
-            self._answer(404, b"{}")
+            self.short(404, b"{}")
             return
         asked = self.headers.get("Range", "").removeprefix("bytes=")
         low, high = 0, len(content) - 1
@@ -252,19 +224,10 @@ class _Handler(BaseHTTPRequestHandler):
         body, headers = content[low : high + 1], {"Content-Type": "application/octet-stream"}
         if asked:
             headers["Content-Range"] = f"bytes {low}-{high}/{len(content)}"
-        cut = faults.cut_after if len(self.registry.paths("/blobs/")) <= faults.cuts else None
-        self._answer(206 if asked else 200, body, headers, sent=cut)
-
-    def _answer(
-        self, status: int, body: bytes, headers: dict[str, str] | None = None, *, sent: int | None = None
-    ) -> None:
-        self.send_response(status)
-        for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body[:sent])
-        if sent is not None and sent < len(body):
+        if len(body) > (faults.cut_after or len(body)) and len(self.registry.paths("/blobs/")) <= faults.cuts:
+            headers["Content-Length"], body = str(len(body)), body[: faults.cut_after]
             self.close_connection = True
+        self.short(206 if asked else 200, body, headers)
 
 
 def _name(path: str) -> str:
