@@ -142,6 +142,9 @@ CODES = {
     "OLR-CLI-004": Code.USAGE,
     "OLR-CLI-005": Code.BLOCKED,
     "OLR-CLI-010": Code.USAGE,
+    "OLR-CLI-012": Code.BLOCKED,
+    "OLR-CLI-016": Code.USAGE,
+    "OLR-BND-023": Code.USAGE,
     "OLR-MINI-014": Code.USAGE,
 }
 

@@ -160,6 +160,13 @@ def test_a_blocked_plan_names_the_failure_and_is_exit_code_4(run: Run, verbs: Ve
     )
 
 
+def test_an_install_of_a_blocked_plan_ends_as_the_plan_does_and_carries_out_nothing(run: Run, verbs: Verbs) -> None:
+    verbs.planned = Plan((planned("a:b", "etcd", "infrastructure", Blocked("OLR-CLI-004")),))
+    ended = run("install")
+    assert (ended.code, "OLR-CLI-012" in ended.err) == (4, True)
+    assert ended.out == ""
+
+
 def test_plan_as_data_is_one_value_before_or_after_the_command(run: Run) -> None:
     after, before = run("plan", "--output", "json"), run("--output", "json", "plan")
     assert after == before

@@ -36,7 +36,7 @@ def test_an_address_with_a_password_is_refused_and_nowhere_repeated(
     run: Run, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     ended = run(*words)
-    assert ended.code != 0
+    assert ended.code == 2
     assert "OLR-CLI-016" in ended.out + ended.err
     assert CANARY not in ended.out + ended.err + everything(tmp_path)
 
