@@ -16,7 +16,7 @@ from installers.core.actions.objects import ApplyObject
 from installers.core.artifacts.reference import MARK
 from installers.core.facts.files import TextAt, sha256
 from installers.core.facts.objects import ref_of
-from installers.core.host.documents import documents
+from installers.core.host.documents import document, documents
 from installers.core.model import Decision, Deferred, Fact, Facts, May, Object
 from installers.core.resources.base import BaseResource
 from installers.core.resources.objects import Objects
@@ -111,10 +111,8 @@ def _bare(name: str) -> Object:
 @cache
 def names() -> tuple[str, ...]:
     """Every object of the file, as facts and actions name them."""
-    import yaml
-
     text = resources.files("installers.infrastructure.calico").joinpath("objects.yaml").read_text()
-    return tuple(f"{where}/{name}" for where, found in yaml.safe_load(text).items() for name in found)
+    return tuple(f"{where}/{name}" for where, found in document(text).items() for name in found)
 
 
 @cache

@@ -9,6 +9,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
+from installers.core.host.documents import document
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -64,9 +66,7 @@ def base_root(release: str) -> BaseRoot:
 
 @cache
 def _described() -> dict[str, Any]:
-    import yaml
-
-    row: dict[str, Any] = yaml.safe_load(_folder().joinpath("base.yaml").read_bytes())
+    row: dict[str, Any] = document(_folder().joinpath("base.yaml").read_bytes())
     return row
 
 

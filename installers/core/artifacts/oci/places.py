@@ -9,6 +9,7 @@ from importlib import resources
 from urllib.parse import quote, urlsplit
 
 from installers.core.artifacts.reference import Name
+from installers.core.host.documents import document
 from installers.site import Registry
 
 
@@ -57,8 +58,6 @@ def places_of(name: Name, registries: Iterable[Registry]) -> tuple[tuple[Place, 
 
 @cache
 def _hosts() -> Mapping[str, str]:
-    import yaml
-
     text = resources.files("installers.core.artifacts.oci").joinpath("hosts.yaml").read_text()
-    found: Mapping[str, str] = yaml.safe_load(text)
+    found: Mapping[str, str] = document(text)
     return found
