@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -20,28 +20,22 @@ def asked_together(
     The end is when all have answered, or ``grace`` seconds after the first ``good`` answer: ``ask`` has a deadline
     of its own, so that without a good answer all come. What ``ask`` raises is raised.
     """
-    wanted = list(dict.fromkeys(places))
-    came: queue.SimpleQueue[tuple[P, T | None, BaseException | None]] = queue.SimpleQueue()
+    asked: dict[P, Future[T]] = {place: Future() for place in places}
 
     def one(place: P) -> None:
         try:
-            came.put((place, ask(place), None))
+            asked[place].set_result(ask(place))
         except BaseException as error:  # noqa: BLE001 - raised again by who waits for it
-            came.put((place, None, error))
+            asked[place].set_exception(error)
 
-    for place in wanted:
+    for place in asked:
         # No pool's: a pool waits at the program's end for a thread that hangs in a connect.
         threading.Thread(target=one, args=(place,), name="asking", daemon=True).start()
-    found: dict[P, T] = {}
-    end: float | None = None
-    while len(found) < len(wanted):
-        try:
-            place, answer, error = came.get(timeout=None if end is None else max(0.0, end - time.monotonic()))
-        except queue.Empty:
-            break
-        if error is not None:
-            raise error
-        found[place] = answer  # type: ignore[assignment]
-        if end is None and good(found[place]):
+    answered, silent, end = set[Future[T]](), set(asked.values()), None
+    while silent and (end is None or time.monotonic() < end):
+        came, silent = wait(silent, None if end is None else end - time.monotonic(), FIRST_COMPLETED)
+        answered |= came
+        heard = [good(answer.result()) for answer in came]
+        if end is None and any(heard):
             end = time.monotonic() + grace
-    return {place: found[place] for place in wanted if place in found}
+    return {place: answer.result() for place, answer in asked.items() if answer in answered}
